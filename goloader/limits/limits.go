@@ -1,0 +1,68 @@
+// Package limits holds every cap and size of the project, with its unit and its reason.
+package limits
+
+// Streaming (DESIGN P1, P2).
+const (
+	// ChunkBytes is the most that one read of tensor data takes from the file.
+	ChunkBytes = 65536
+	// DecodeElements is the size of the reused decode buffer in float32 (64 KiB).
+	DecodeElements = 16384
+	// WorkingBytes is the most a load may use for chunk, decode and staging together.
+	WorkingBytes = 1 << 20
+	// HeapAllocationBytes is the largest single heap allocation that MemoryGuard lets through.
+	HeapAllocationBytes = 10485760
+	// DefaultBudgetBytes is MemoryMonitor.forNodejs()'s budget: what a Node process can spare by default.
+	DefaultBudgetBytes = 2 << 30
+)
+
+// GGUF header. Real models stay far below; see the numbers beside each.
+const (
+	// MetadataPairs: real files have under 100.
+	MetadataPairs = 1 << 21
+	// Tensors: the largest mixture-of-experts models have a few thousand.
+	Tensors = 1 << 16
+	// KeyBytes is the format's own convention.
+	KeyBytes = 1<<16 - 1
+	// KeptStringBytes: strings that are copied into memory (names, descriptions); longer ones are refused when asked for.
+	KeptStringBytes = 1 << 20
+	// ArrayElements: 262,144 tokens and about 515,000 merges are real.
+	ArrayElements = 1 << 24
+	// ArrayDepth: no real file nests arrays at all.
+	ArrayDepth = 4
+	// TensorNameBytes is ggml's GGML_MAX_NAME less the terminator.
+	TensorNameBytes = 63
+	// TensorDims is ggml's GGML_MAX_DIMS.
+	TensorDims = 4
+	// TensorDim: each dimension is below this, so that products of two fit int64 with room.
+	TensorDim = 1 << 31
+	// AlignmentBytes: 32 is the default, 4,096 has been seen.
+	AlignmentBytes = 1 << 20
+	// SplitParts: five digits in the name, but nobody splits an embedding model into more.
+	SplitParts = 1024
+)
+
+// Models.
+const (
+	// Layers: the deepest published encoders have under 100.
+	Layers = 512
+	// HiddenSize: the widest embedding models have 4,096.
+	HiddenSize = 1 << 16
+	// ContextTokens: the longest embedding context is 32,768.
+	ContextTokens = 1 << 20
+	// VocabularyTokens: 262,144 is real.
+	VocabularyTokens = 1 << 22
+	// TokenBytes: the longest real WordPiece token is below 64 bytes.
+	TokenBytes = 4096
+	// WordCharacters is Hugging Face's max_input_chars_per_word for WordPiece.
+	WordCharacters = 100
+)
+
+// Calls.
+const (
+	// MaxTextBytes is the default for one text.
+	MaxTextBytes = 1 << 20
+	// BatchTokens is the default token budget of one batch: activations stay within 32 MB.
+	BatchTokens = 1024
+	// MaxQueuedTexts is the default bound of a model's queue.
+	MaxQueuedTexts = 1 << 16
+)

@@ -1,0 +1,6 @@
+//go:build unix && !linux
+
+package memory
+
+// adviseHuge does nothing where the system decides by itself.
+func adviseHuge([]byte) {}
