@@ -1,0 +1,107 @@
+package device
+
+import (
+	"gguf-stream/goloader/errs"
+	"gguf-stream/goloader/quant"
+)
+
+// Feed says in which form a packer wants a tensor's elements.
+type Feed uint8
+
+// The feeds.
+const (
+	FeedBlocks Feed = iota // the file's blocks, unchanged (Lookup)
+	FeedCodes              // integer codes, scales and mins (quant.CodesForm)
+	FeedFloats             // float32
+)
+
+// Packer is a device's half of a TensorBuilder: it puts elements [first, first+n) of a tensor, counted
+// row by row, into the device's own form. Calls come in order and cover every element once.
+type Packer interface {
+	Feed() Feed
+	// PackBlocks: whole blocks of the tensor's type.
+	PackBlocks(first int64, blocks []byte) error
+	// PackCodes: n = len(codes); one scale (and min, where the type has them) a sub-block.
+	PackCodes(first int64, codes []int8, scales, mins []float32) error
+	// PackFloats: n = len(values).
+	PackFloats(first int64, values []float32) error
+	// Finish is called once after the last element.
+	Finish() error
+}
+
+// TensorBuilder is the seed's DeviceTensorBuilder: it takes a tensor's elements in order into space of
+// their final size, and refuses too many or too few.
+type TensorBuilder struct {
+	spec     TensorSpec
+	packer   Packer
+	elements int64 // wanted
+	next     int64 // appended so far
+	done     bool
+}
+
+// NewTensorBuilder joins a spec and a device's packer. The caller has checked the spec's shape.
+func NewTensorBuilder(spec TensorSpec, packer Packer) *TensorBuilder {
+	n, _ := spec.Shape.Elements()
+	return &TensorBuilder{spec: spec, packer: packer, elements: n}
+}
+
+// Spec is the tensor being built.
+func (b *TensorBuilder) Spec() TensorSpec { return b.spec }
+
+// Feed says which Append to call.
+func (b *TensorBuilder) Feed() Feed { return b.packer.Feed() }
+
+// AppendBlocks appends whole blocks of the tensor's type.
+func (b *TensorBuilder) AppendBlocks(blocks []byte) error {
+	t := b.spec.Type
+	n := int64(len(blocks)/t.BlockBytes) * int64(t.BlockElements)
+	first, err := b.take(n)
+	if err != nil {
+		return err
+	}
+	return b.packer.PackBlocks(first, blocks)
+}
+
+// AppendCodes appends codes with their scales and mins (quant.CodesForm.Expand's output).
+func (b *TensorBuilder) AppendCodes(codes []int8, scales, mins []float32) error {
+	first, err := b.take(int64(len(codes)))
+	if err != nil {
+		return err
+	}
+	return b.packer.PackCodes(first, codes, scales, mins)
+}
+
+// AppendFloats appends values.
+func (b *TensorBuilder) AppendFloats(values []float32) error {
+	first, err := b.take(int64(len(values)))
+	if err != nil {
+		return err
+	}
+	return b.packer.PackFloats(first, values)
+}
+
+func (b *TensorBuilder) take(n int64) (first int64, err error) {
+	if b.done || n > b.elements-b.next {
+		return 0, errs.New(errs.DeviceTensorCount, b.spec.Name,
+			"tensor %s has %d elements; %d more were appended after %d", b.spec.Name, b.elements, n, b.next)
+	}
+	first = b.next
+	b.next += n
+	return first, nil
+}
+
+// Finalise ends the tensor. It refuses one with elements missing.
+func (b *TensorBuilder) Finalise() (Tensor, error) {
+	if b.next != b.elements {
+		return Tensor{}, errs.New(errs.DeviceTensorCount, b.spec.Name,
+			"tensor %s has %d elements; only %d were appended", b.spec.Name, b.elements, b.next)
+	}
+	b.done = true
+	return Tensor{Spec: b.spec}, b.packer.Finish()
+}
+
+// Tensor is a finished tensor on a device.
+type Tensor struct{ Spec TensorSpec }
+
+// Codes is the codes form of the spec's type, nil when it has none.
+func (s TensorSpec) Codes() *quant.CodesForm { return s.Type.Codes }
