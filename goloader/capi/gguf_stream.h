@@ -1,0 +1,132 @@
+/* The contract between the core (Go, goloader/capi), the addon (C++, addon/) and JavaScript (js/native.js).
+ *
+ * A JS thread makes a gs_job, fills in its inputs and hands it to gs_submit, which is C and returns at
+ * once. A goroutine takes the job, does the work, fills in the results and calls the gs_done that
+ * gs_start was given, on a thread of the core; the addon carries the job back to its JS thread. No Go
+ * code ever runs on a JS thread: everything here but gs_start is C.
+ *
+ *   js/native.js ──▶ addon/job.cc ──gs_submit──▶ capi/queue.c ──gs_take──▶ capi/exports.go ──▶ embedder
+ *        ▲                │  ▲                                                   │
+ *        └── callback ────┘  └────────────── gs_done (threadsafe function) ◀──gs_finish
+ *
+ * Structured inputs and outputs are JSON (request, reply), texts are UTF-8, vectors and tensors are raw
+ * little-endian numbers in an output buffer. Errors cross as code, kind, field, offset, message.
+ */
+#ifndef GGUF_STREAM_H
+#define GGUF_STREAM_H
+
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Raised when anything in this file changes; the addon refuses a core of another number. */
+#define GS_ABI_VERSION 1
+
+typedef const char gs_str; /* a NUL-terminated UTF-8 string (cgo needs a typedef for const) */
+
+/* What went wrong. Fixed arrays: nobody frees anything. Strings are NUL-terminated, cut if too long. */
+typedef struct gs_error {
+  int64_t offset;     /* absolute byte in the file, -1 if none */
+  char code[48];      /* errs.Code, e.g. "ERR_GGUF_TRUNCATED" */
+  char kind[16];      /* errs.Kind */
+  char field[256];    /* metadata key, tensor or option name, "" if none */
+  char message[1024]; /* one line */
+} gs_error;
+
+/* What a job asks for. The JSON members of request and reply are listed in goloader/capi/messages.go. */
+typedef enum gs_job_kind {
+  GS_JOB_OPEN = 1,     /* request: path and load options; reply: handle, info */
+  GS_JOB_EMBED = 2,    /* handle, texts; request: call options or empty; output: float32 [texts, dimensions] */
+  GS_JOB_TOKENIZE = 3, /* handle, texts; output: uint32 ids of all texts; reply: counts */
+  GS_JOB_CLOSE = 4,    /* handle: rejects what is queued, waits for what runs */
+  GS_JOB_FILE_OPEN = 5,
+  GS_JOB_FILE_METADATA = 6, /* one key, a page of keys, or a page of an array */
+  GS_JOB_FILE_TENSORS = 7,  /* a page of tensor infos */
+  GS_JOB_FILE_PLAN = 8,     /* the memory plan */
+  GS_JOB_FILE_CHUNK = 9,    /* output: at most 65,536 bytes of one tensor */
+  GS_JOB_FILE_LOAD = 10,    /* output: one tensor as float32 */
+  GS_JOB_FILE_CLOSE = 11,
+  GS_JOB_COLLECT = 12 /* a Go collection, then fresh counters: for tests and memory() */
+} gs_job_kind;
+
+/* Memory for a caller: made by gs_output_new, counted as `output`, freed by gs_output_free on any thread. */
+typedef struct gs_output {
+  void *data;
+  uint64_t size; /* bytes */
+} gs_output;
+
+/* One call. The submitter owns the struct and its inputs until gs_done has got it back; the core owns reply and
+ * output until then, the submitter afterwards: it frees them with gs_reply_free and gs_output_free. */
+typedef struct gs_job {
+  struct gs_job *next; /* the queue's */
+  void *context;       /* the submitter's; the core does not look at it */
+  uint64_t handle;     /* of an embedder or a file: index and generation, never a pointer; 0 if none */
+  uint32_t kind;       /* gs_job_kind */
+  uint32_t cancelled;  /* atomic; set to 1 by any thread at any time: the core gives up as soon as it can */
+  uint32_t wants_progress; /* 1: gs_progress is called while a GS_JOB_OPEN loads */
+  int32_t status;          /* result: 0, or 1 with error filled in */
+  const char *request;     /* JSON, may be NULL */
+  uint64_t request_size;
+  const char *texts; /* all texts, one after another */
+  uint64_t texts_size;
+  const uint64_t *text_ends; /* [text_count]: where each text ends in texts */
+  uint64_t text_count;
+  char *reply; /* result: JSON, may be NULL */
+  uint64_t reply_size;
+  gs_output output; /* result */
+  gs_error error;   /* result */
+} gs_job;
+
+/* Called on a thread of the core, once for each submitted job. Must not block. */
+typedef void (*gs_done)(gs_job *job);
+/* Called on a thread of the core while a job that wants progress loads. tensor is valid during the call. */
+typedef void (*gs_progress)(gs_job *job, uint64_t loaded_bytes, uint64_t total_bytes, gs_str *tensor);
+
+/* The off-heap page of atomics that Go writes (goloader/memory.Counters) and C reads: bytes by purpose first. */
+typedef struct gs_counters {
+  int64_t weights, activations, staging, vocab, index, output;
+  int64_t regions;  /* live regions and outputs */
+  int64_t budget;   /* bytes the monitor grants at most */
+  int64_t reserved; /* bytes granted */
+  int64_t go_heap;  /* HeapInuse of the Go runtime, as of the last load or collection */
+  int64_t working;  /* peak of chunk + decode + staging bytes of the last load */
+} gs_counters;
+
+/* A kernel set: needs is "" when the processor can run it, else the missing features, blank-separated. */
+typedef struct gs_kernel_info {
+  char name[24];
+  char needs[104];
+} gs_kernel_info;
+
+typedef struct gs_settings {
+  uint32_t abi_version; /* GS_ABI_VERSION of the caller */
+  uint32_t threads;     /* 0: the usable cores */
+  char kernels[24];     /* a kernel set's name, "" for the best */
+  gs_done done;
+  gs_progress progress;
+} gs_settings;
+
+/* Starts the core once per process. Go code: called only on the loader thread, every signal blocked, before
+ * anything else; may take milliseconds. Returns 0, or 1 with error filled in. */
+int32_t gs_start(gs_settings *settings, gs_error *error);
+
+/* All below is C, may be called on any thread after gs_start, and never blocks. */
+uint32_t gs_abi_version(void);
+void gs_submit(gs_job *job);
+void gs_cancel(gs_job *job);
+gs_counters *gs_counters_page(void);
+/* The kernel sets, best first; *selected is the index of the one in use. Returns their number. */
+uint32_t gs_kernels(const gs_kernel_info **sets, uint32_t *selected);
+int32_t gs_output_new(gs_output *output, uint64_t size); /* 0, or 1 when there is no memory */
+void gs_output_free(void *data, uint64_t size);
+void gs_reply_free(char *reply);
+/* Reserves bytes against the budget (MemoryMonitor.tryAllocate): 1 if granted. gs_unreserve gives them back. */
+int32_t gs_reserve(int64_t bytes, int64_t limit);
+void gs_unreserve(int64_t bytes);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
