@@ -43,7 +43,8 @@ const (
 	// OpNorm: x = In[r] (+ Add[r]); Out[r] = (x − mean)/sqrt(variance + Epsilon) · Weight + Bias
 	// (population variance, two passes).
 	OpNorm
-	// OpLinear: Out[r][Column : Column+n] = In[r] · Weightᵀ (+ Bias); Weight is [n, columns of In]. Out is not In.
+	// OpLinear: Out[r][Column : Column+n] = In[r][:k] · Weightᵀ (+ Bias); Weight is [n, k], k at most the
+	// columns of In. Out is not In.
 	OpLinear
 	// OpActivate: Out[r][j] = f(In[r][j]) for the plain kinds; for the gated kinds
 	// Out[r][j] = f(In[r][j]) · In[r][j+Columns], j < Columns. Out may be In.
