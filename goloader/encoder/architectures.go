@@ -24,7 +24,7 @@ type Architecture struct {
 // architectures is the table. A new post-norm encoder is one row; reference: llama.cpp src/models/bert.cpp
 // and the Hugging Face models named beside each row.
 var architectures = []Architecture{
-	{Name: "bert", Positions: LearnedPositions, Activation: device.GELU, Biases: true, Pooling: device.PoolMean},              // BertModel
+	{Name: "bert", Positions: LearnedPositions, Activation: device.GELU, Biases: true, Pooling: device.PoolMean},            // BertModel
 	{Name: "nomic-bert", Positions: RotaryPositions, Activation: device.GatedSiLU, Biases: false, Pooling: device.PoolMean}, // NomicBertModel
 }
 
