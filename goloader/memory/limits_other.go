@@ -1,0 +1,6 @@
+//go:build unix && !linux
+
+package memory
+
+// SystemLimits knows no bounds here; the budget alone decides.
+func SystemLimits() []SystemLimit { return nil }

@@ -1,0 +1,153 @@
+package memory
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"unsafe"
+
+	"github.com/stretchr/testify/require"
+
+	"gguf-stream/goloader/errs"
+	"gguf-stream/goloader/limits"
+)
+
+func newLedger(t *testing.T) *Ledger {
+	l, err := NewLedger()
+	require.NoError(t, err)
+	return l
+}
+
+func TestGuardRefusesWithTheSeedsWords(t *testing.T) {
+	require.NoError(t, Guard{}.Check(limits.HeapAllocationBytes))
+	err := Guard{}.Check(limits.HeapAllocationBytes + 1)
+	require.Equal(t, "BLOCKED: Allocation 10485761 bytes exceeds 10MB limit. This prevents V8 heap crashes.", errs.From(err).Message)
+	_, err = MakeSlice[float64](limits.HeapAllocationBytes/8 + 1)
+	require.Equal(t, errs.MemoryGuard, errs.From(err).Code)
+	_, err = MakeSlice[float64](1 << 62)
+	require.Error(t, err)
+	s, err := MakeSlice[int32](7)
+	require.NoError(t, err)
+	require.Len(t, s, 7)
+}
+
+func TestLedgerCountsByPurpose(t *testing.T) {
+	l := newLedger(t)
+	a, err := l.Allocate(Weights, 100000)
+	require.NoError(t, err)
+	b, err := l.Allocate(Vocab, 5)
+	require.NoError(t, err)
+	require.EqualValues(t, 100000, l.Bytes(Weights))
+	require.EqualValues(t, 5, l.Bytes(Vocab))
+	require.EqualValues(t, 100005, l.Total())
+	require.EqualValues(t, 2, l.Counters().Regions.Load())
+	copy(a.Bytes(), "written")
+	require.NoError(t, a.Seal())
+	b.Free()
+	a.Free()
+	a.Free()
+	require.Zero(t, l.Total())
+	require.Zero(t, l.Counters().Regions.Load())
+}
+
+func TestAllocationFailureIsTyped(t *testing.T) {
+	l := newLedger(t)
+	l.FailAllocations(func(int64) ([]byte, error) { return nil, errors.New("none left") })
+	_, err := l.Allocate(Activations, 9)
+	require.Equal(t, errs.MemoryAllocation, errs.From(err).Code)
+	require.Equal(t, "activations", errs.From(err).Field)
+	require.Zero(t, l.Total())
+	l.FailAllocations(nil)
+	r, err := l.Allocate(Activations, 9)
+	require.NoError(t, err)
+	r.Free()
+}
+
+func TestSliceStaysInside(t *testing.T) {
+	r, err := newLedger(t).Allocate(Staging, 64)
+	require.NoError(t, err)
+	defer r.Free()
+	require.Len(t, Slice[float32](r, 16, 12), 12)
+	require.Panics(t, func() { Slice[float32](r, 16, 13) })
+	require.Panics(t, func() { Slice[float32](r, -4, 1) })
+	require.Zero(t, uintptr(unsafe.Pointer(&Slice[float64](r, 0, 8)[0]))%4096)
+}
+
+func TestMonitorGrantsNoMoreThanTheLeastBound(t *testing.T) {
+	left := []SystemLimit{{"cgroup", 700}, {"MemAvailable", 5000}}
+	m := ForNodejs(newLedger(t)).WithLimits(func() []SystemLimit { return left })
+	require.True(t, m.CanAllocate(700, 0))
+	require.False(t, m.CanAllocate(701, 0))
+	_, err := m.TryAllocate(701, 0, "model")
+	require.Equal(t, errs.MemoryLimit, errs.From(err).Code)
+	require.Contains(t, err.Error(), "701")
+	require.Contains(t, err.Error(), "700")
+	require.Contains(t, err.Error(), "cgroup")
+	left = nil
+	release, err := m.TryAllocate(600, 1000, "model")
+	require.NoError(t, err)
+	require.False(t, m.CanAllocate(401, 1000))
+	release()
+	release()
+	require.True(t, m.CanAllocate(1000, 1000))
+	require.False(t, m.CanAllocate(limits.DefaultBudgetBytes+1, 0))
+	require.True(t, m.CanAllocate(limits.DefaultBudgetBytes+1, 8<<30), "an option lifts the default")
+}
+
+func TestConcurrentGrantsNeverExceed(t *testing.T) {
+	l := newLedger(t)
+	m := ForNodejs(l).WithLimits(func() []SystemLimit { return nil })
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			for range 200 {
+				if release, err := m.TryAllocate(30, 100, "x"); err == nil {
+					if l.Counters().Reserved.Load() > 100 {
+						t.Error("more granted than there is")
+					}
+					release()
+				}
+			}
+		})
+	}
+	wg.Wait()
+	require.Zero(t, l.Counters().Reserved.Load())
+}
+
+func write(t *testing.T, path, text string) {
+	require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))
+	require.NoError(t, os.WriteFile(path, []byte(text), 0o644))
+}
+
+func bound(list []SystemLimit, name string) int64 {
+	for _, l := range list {
+		if l.Name == name {
+			return l.Bytes
+		}
+	}
+	return -1
+}
+
+func TestSystemLimitsFromFiles(t *testing.T) {
+	v2 := t.TempDir() + "/"
+	write(t, v2+"proc/self/cgroup", "0::/a/b\n")
+	write(t, v2+"sys/fs/cgroup/a/memory.max", "1000\n")
+	write(t, v2+"sys/fs/cgroup/a/memory.current", "300\n")
+	write(t, v2+"sys/fs/cgroup/a/memory.stat", "anon 5\ninactive_file 50\n")
+	write(t, v2+"sys/fs/cgroup/a/b/memory.max", "max\n")
+	write(t, v2+"sys/fs/cgroup/a/b/memory.current", "300\n")
+	write(t, v2+"proc/meminfo", "MemTotal: 9 kB\nMemAvailable: 2 kB\n")
+	require.EqualValues(t, 750, bound(systemLimits(v2), "cgroup"))
+	require.EqualValues(t, 2048, bound(systemLimits(v2), "MemAvailable"))
+
+	v1 := t.TempDir() + "/"
+	write(t, v1+"proc/self/cgroup", "4:cpu:/x\n3:memory:/x\n")
+	write(t, v1+"sys/fs/cgroup/memory/x/memory.limit_in_bytes", "400\n")
+	write(t, v1+"sys/fs/cgroup/memory/x/memory.usage_in_bytes", "500\n")
+	write(t, v1+"sys/fs/cgroup/memory/memory.limit_in_bytes", "9223372036854771712\n")
+	write(t, v1+"sys/fs/cgroup/memory/memory.usage_in_bytes", "500\n")
+	require.EqualValues(t, 0, bound(systemLimits(v1), "cgroup"))
+	require.EqualValues(t, -1, bound(systemLimits(t.TempDir()+"/"), "cgroup"))
+}
