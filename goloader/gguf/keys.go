@@ -1,0 +1,38 @@
+package gguf
+
+// Uint is a key's value of any integer type, or absent.
+func (f *File) Uint(key string, absent uint64) (uint64, error) {
+	v, found, err := f.Find(key)
+	if err != nil || !found {
+		return absent, err
+	}
+	return v.Uint()
+}
+
+// Float is a key's value of a float type, or absent.
+func (f *File) Float(key string, absent float64) (float64, error) {
+	v, found, err := f.Find(key)
+	if err != nil || !found {
+		return absent, err
+	}
+	return v.Float()
+}
+
+// Text is a key's string, or absent.
+func (f *File) Text(key, absent string) (string, error) {
+	v, found, err := f.Find(key)
+	if err != nil || !found {
+		return absent, err
+	}
+	return v.Text()
+}
+
+// Flag is a key's bool, or nil when the file does not have it.
+func (f *File) Flag(key string) (*bool, error) {
+	v, found, err := f.Find(key)
+	if err != nil || !found {
+		return nil, err
+	}
+	b, err := v.Bool()
+	return &b, err
+}

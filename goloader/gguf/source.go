@@ -1,0 +1,88 @@
+package gguf
+
+import (
+	"errors"
+	"io"
+	"os"
+	"syscall"
+
+	"gguf-stream/goloader/errs"
+)
+
+// Source is a file's bytes. ReadAt may return fewer bytes than asked for together with an error; the
+// reader goes on after short reads. It is the seam through which tests inject faults.
+type Source interface {
+	io.ReaderAt
+	Size() int64
+}
+
+// Identity tells whether two opens found the same unchanged file.
+type Identity struct {
+	Device, Inode uint64
+	Size, MTimeNs int64
+}
+
+type osFile struct {
+	*os.File
+	size int64
+}
+
+func (f osFile) Size() int64 { return f.size }
+
+// openFile refuses whatever is no regular file before opening it: opening a FIFO would block.
+func openFile(path string) (osFile, Identity, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return osFile{}, Identity{}, errs.Wrap(err, errs.FileOpen, "path", errs.NoOffset, "cannot open the model file")
+	}
+	if !info.Mode().IsRegular() {
+		return osFile{}, Identity{}, errs.New(errs.FileOpen, "path", "%s is no regular file (%s); name a .gguf file", path, info.Mode().Type())
+	}
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return osFile{}, Identity{}, errs.Wrap(err, errs.FileOpen, "path", errs.NoOffset, "cannot open the model file")
+	}
+	if info, err = f.Stat(); err != nil || !info.Mode().IsRegular() {
+		f.Close()
+		return osFile{}, Identity{}, errs.New(errs.FileOpen, "path", "%s was replaced while it was opened", path)
+	}
+	return osFile{f, info.Size()}, identityOf(info), nil
+}
+
+func identityOf(info os.FileInfo) Identity {
+	id := Identity{Size: info.Size(), MTimeNs: info.ModTime().UnixNano()}
+	if st, ok := info.Sys().(*syscall.Stat_t); ok {
+		id.Device, id.Inode = uint64(st.Dev), st.Ino
+	}
+	return id
+}
+
+// Identify is the identity of the file at path, without opening it.
+func Identify(path string) (Identity, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return Identity{}, errs.Wrap(err, errs.FileOpen, "path", errs.NoOffset, "cannot open the model file")
+	}
+	return identityOf(info), nil
+}
+
+// readFull fills dst from offset on. field names what is read, for the error.
+func readFull(src Source, dst []byte, offset int64, field string) error {
+	for n := 0; n < len(dst); {
+		m, err := src.ReadAt(dst[n:], offset+int64(n))
+		n += m
+		switch {
+		case n == len(dst):
+		case errors.Is(err, syscall.EINTR), err == nil && m > 0:
+		case err == nil, errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+			return truncated(field, offset+int64(n), int64(len(dst)-n))
+		default:
+			return errs.Wrap(err, errs.FileRead, field, offset+int64(n), "reading %d bytes at offset %d", len(dst)-n, offset+int64(n))
+		}
+	}
+	return nil
+}
+
+func truncated(field string, offset, missing int64) error {
+	return errs.At(errs.GGUFTruncated, field, offset, "the file ends at offset %d, %d bytes too early; download it again", offset, missing)
+}
