@@ -1,0 +1,79 @@
+// Package tokenizer turns text into token ids.
+//
+//	text ─▶ special tokens cut out ─▶ normalizer (clean, CJK, strip accents, lower) ─▶ words
+//	                                                                                 │
+//	ids ◀── [CLS] … [SEP], truncated ◀── longest matches in Vocabulary's hash table ◀┘
+//
+// A tokenizer is made once per model, while its tokens stream by, and then read by many goroutines; its
+// vocabulary lies off the heap. Encode allocates nothing: its caller brings dst and a Scratch.
+package tokenizer
+
+import "gguf-stream/goloader/errs"
+
+// Tokenizer is one of the kinds below. Encode may be called from several goroutines.
+type Tokenizer interface {
+	// Encode appends a text's ids to dst, special tokens added. total is the number of ids before
+	// truncation; without CountAll it may be only a number over MaxTokens. ERR_TOO_LONG with Truncate false.
+	Encode(dst []uint32, text []byte, o Options, s *Scratch) (ids []uint32, total int, err error)
+	Len() int
+	// Text is a token as the vocabulary has it.
+	Text(id uint32) []byte
+	Close()
+}
+
+// Options of one Encode.
+type Options struct {
+	MaxTokens    int  // special tokens included; 0: no limit
+	Truncate     bool // cut texts over MaxTokens, the end token kept
+	ParseSpecial bool // text that spells a special token becomes it
+	CountAll     bool // total is exact for truncated texts too
+}
+
+// Config is what a file says of its tokenizer besides the tokens.
+type Config struct {
+	Lowercase    *bool // nil: by the vocabulary
+	StripAccents *bool // nil: as Lowercase
+	CLS, SEP     int64
+	UNK          int64
+}
+
+// kinds is the table: tokenizer.ggml.model → the tokenizer and the ids it has when the file is silent
+// (llama.cpp's llama-vocab.cpp).
+var kinds = []Kind{
+	{Name: "bert", Defaults: Config{CLS: 101, SEP: 102, UNK: 100}, build: newWordPiece},
+}
+
+// Kind is a row of the table.
+type Kind struct {
+	Name     string
+	Defaults Config
+	build    func(*Vocabulary, Config) (Tokenizer, error)
+}
+
+// FindKind looks a kind up by tokenizer.ggml.model.
+func FindKind(name string) (*Kind, error) {
+	for i := range kinds {
+		if kinds[i].Name == name {
+			return &kinds[i], nil
+		}
+	}
+	return nil, errs.New(errs.TokenizerKind, "tokenizer.ggml.model", "tokenizer %q is not known here; known: %s", name, Kinds())
+}
+
+// Kinds lists the table's names.
+func Kinds() []string {
+	names := make([]string, len(kinds))
+	for i, k := range kinds {
+		names[i] = k.Name
+	}
+	return names
+}
+
+// Build makes the tokenizer of a full vocabulary, which it owns from then on; after an error the caller
+// still does.
+func (k *Kind) Build(v *Vocabulary, c Config) (Tokenizer, error) {
+	if v.added != v.count {
+		return nil, errs.New(errs.TokenizerVocab, vocabKey, "%d of %d tokens were read", v.added, v.count)
+	}
+	return k.build(v, c)
+}

@@ -1,0 +1,210 @@
+package tokenizer
+
+import (
+	"bytes"
+	"hash/maphash"
+
+	"gguf-stream/goloader/errs"
+	"gguf-stream/goloader/limits"
+	"gguf-stream/goloader/memory"
+)
+
+// TokenType is tokenizer.ggml.token_type.
+type TokenType uint8
+
+// The token types.
+const (
+	Normal      TokenType = 1
+	Unknown     TokenType = 2
+	Control     TokenType = 3
+	UserDefined TokenType = 4
+	Unused      TokenType = 5
+	Byte        TokenType = 6
+)
+
+const (
+	vocabKey = "tokenizer.ggml.tokens"
+	typeKey  = "tokenizer.ggml.token_type"
+)
+
+// Vocabulary is all tokens' text, off the heap, with one hash table over the pieces that words are
+// made of. It is built while the tokens stream by: Add each, SetType each, then a tokenizer's builder
+// marks the pieces and calls index.
+type Vocabulary struct {
+	ledger  *memory.Ledger
+	count   int
+	added   int
+	ends    []uint32 // [count] where each token's text ends
+	types   []TokenType
+	text    []byte // capacity of its region
+	used    int
+	regions [3]*memory.Region // ends+types, text, table
+	table   []slot
+	seed    uint64
+	longest int // bytes of the longest piece
+}
+
+// slot of the hash table: 0 in key is free.
+type slot struct {
+	hash uint32
+	key  uint32 // (id+1)<<1 | continuation
+}
+
+// NewVocabulary makes room for count tokens.
+func NewVocabulary(ledger *memory.Ledger, count int64) (*Vocabulary, error) {
+	if count < 1 || count > limits.VocabularyTokens {
+		return nil, errs.New(errs.TokenizerVocab, vocabKey, "a vocabulary of %d tokens; 1 to %d are possible", count, limits.VocabularyTokens)
+	}
+	r, err := ledger.Allocate(memory.Vocab, count*5)
+	if err != nil {
+		return nil, err
+	}
+	v := &Vocabulary{ledger: ledger, count: int(count), seed: maphash.Bytes(maphash.MakeSeed(), nil) | 1}
+	v.regions[0] = r
+	v.ends, v.types = memory.Slice[uint32](r, 0, count), memory.Slice[TokenType](r, count*4, count)
+	for i := range v.types {
+		v.types[i] = Normal
+	}
+	return v, v.reserve(int(count) * 8)
+}
+
+// Len is the number of tokens.
+func (v *Vocabulary) Len() int { return v.count }
+
+// Add appends the next token's text as the file has it.
+func (v *Vocabulary) Add(token []byte) error {
+	if v.added == v.count || len(token) > limits.TokenBytes {
+		return errs.New(errs.TokenizerVocab, vocabKey, "token %d has %d bytes; at most %d bytes and %d tokens are possible", v.added, len(token), limits.TokenBytes, v.count)
+	}
+	if v.used+len(token) > len(v.text) {
+		if err := v.reserve(max(2*len(v.text), v.used+len(token))); err != nil {
+			return err
+		}
+	}
+	v.used += copy(v.text[v.used:], token)
+	v.ends[v.added] = uint32(v.used)
+	v.added++
+	return nil
+}
+
+func (v *Vocabulary) reserve(size int) error {
+	r, err := v.ledger.Allocate(memory.Vocab, int64(size))
+	if err != nil {
+		return err
+	}
+	copy(r.Bytes(), v.text[:v.used])
+	v.regions[1].Free()
+	v.regions[1], v.text = r, r.Bytes()
+	return nil
+}
+
+// SetType sets token id's type.
+func (v *Vocabulary) SetType(id int, t TokenType) error {
+	if id < 0 || id >= v.count || t < Normal || t > Byte {
+		return errs.New(errs.TokenizerVocab, typeKey, "token %d has type %d; 1 to 6 are known", id, t)
+	}
+	v.types[id] = t
+	return nil
+}
+
+// Text is token id's text as the file has it; valid until Close.
+func (v *Vocabulary) Text(id uint32) []byte {
+	first := uint32(0)
+	if id > 0 {
+		first = v.ends[id-1]
+	}
+	return v.text[first:v.ends[id]]
+}
+
+// Close frees the regions.
+func (v *Vocabulary) Close() {
+	for i := len(v.regions) - 1; i >= 0; i-- {
+		v.regions[i].Free()
+	}
+	*v = Vocabulary{}
+}
+
+// FNV-1a with a seed of the process's own, so that nobody can prepare a vocabulary of collisions.
+const fnvPrime = 0x100000001b3
+
+func (v *Vocabulary) start(continuation bool) uint64 {
+	h := v.seed
+	if continuation {
+		h = (h ^ 0xff) * fnvPrime
+	}
+	return h
+}
+
+func step(h uint64, b byte) uint64 { return (h ^ uint64(b)) * fnvPrime }
+
+// mix folds the hash: FNV's low bits alone are weak.
+func mix(h uint64) uint32 { return uint32(h>>32) ^ uint32(h) }
+
+// piece of a token: its bytes without the marker, and whether it continues a word. ok is false for
+// tokens that are no pieces.
+type pieceFunc func(id uint32, text []byte) (piece []byte, continuation, ok bool)
+
+// index builds the hash table, at most half full. Two equal pieces are refused.
+func (v *Vocabulary) index(piece pieceFunc) error {
+	size := 2
+	for size < 2*v.count {
+		size *= 2
+	}
+	if err := v.reserve(v.used); err != nil { // give back what Add reserved too much
+		return err
+	}
+	r, err := v.ledger.Allocate(memory.Vocab, int64(size)*8)
+	if err != nil {
+		return err
+	}
+	v.regions[2], v.table = r, memory.Slice[slot](r, 0, int64(size))
+	for id := range uint32(v.count) {
+		p, continuation, ok := piece(id, v.Text(id))
+		if !ok || len(p) == 0 {
+			continue
+		}
+		h := v.start(continuation)
+		for _, b := range p {
+			h = step(h, b)
+		}
+		if other, found := v.lookup(mix(h), p, continuation, piece); found {
+			return errs.New(errs.TokenizerVocab, vocabKey, "tokens %d and %d are the same: %q", other, id, v.Text(id))
+		}
+		v.insert(mix(h), id, continuation)
+		v.longest = max(v.longest, len(p))
+	}
+	return nil
+}
+
+func (v *Vocabulary) insert(hash, id uint32, continuation bool) {
+	mask := uint32(len(v.table) - 1)
+	at := hash & mask
+	for v.table[at].key != 0 {
+		at = (at + 1) & mask
+	}
+	key := (id + 1) << 1
+	if continuation {
+		key |= 1
+	}
+	v.table[at] = slot{hash, key}
+}
+
+// lookup finds a piece by its hash and bytes.
+func (v *Vocabulary) lookup(hash uint32, p []byte, continuation bool, piece pieceFunc) (uint32, bool) {
+	mask := uint32(len(v.table) - 1)
+	want := uint32(0)
+	if continuation {
+		want = 1
+	}
+	for at := hash & mask; v.table[at].key != 0; at = (at + 1) & mask {
+		s := v.table[at]
+		if s.hash != hash || s.key&1 != want {
+			continue
+		}
+		id := s.key>>1 - 1
+		if q, _, _ := piece(id, v.Text(id)); bytes.Equal(p, q) {
+			return id, true
+		}
+	}
+	return 0, false
+}

@@ -1,0 +1,202 @@
+package tokenizer
+
+import (
+	"bytes"
+	"unicode/utf8"
+
+	"gguf-stream/goloader/errs"
+	"gguf-stream/goloader/limits"
+)
+
+// wordPiece is BERT's tokenizer, equal to Hugging Face's on every string (not to llama.cpp's, which
+// differs in accents, Hangul, long words and control characters).
+type wordPiece struct {
+	vocab        *Vocabulary
+	specials     *specials
+	piece        pieceFunc
+	lowercase    bool
+	stripAccents bool
+	cls, sep     uint32
+	unk          uint32
+}
+
+// phantomSpace marks pieces that begin a word in files of llama.cpp's converter.
+var phantomSpace = []byte("\u2581")
+
+var continuationMark = []byte("##")
+
+// markedPieces reads the phantom-space convention: U+2581 begins a word, no mark continues one.
+func (v *Vocabulary) markedPieces(id uint32, text []byte) ([]byte, bool, bool) {
+	if v.types[id] == Control || v.types[id] == Unknown {
+		return nil, false, false
+	}
+	p, initial := bytes.CutPrefix(text, phantomSpace)
+	return p, !initial, true
+}
+
+// plainPieces reads vocab.txt's convention: ## continues a word.
+func (v *Vocabulary) plainPieces(id uint32, text []byte) ([]byte, bool, bool) {
+	if v.types[id] == Control || v.types[id] == Unknown {
+		return nil, false, false
+	}
+	if len(text) > len(continuationMark) {
+		p, continuation := bytes.CutPrefix(text, continuationMark)
+		return p, continuation, true
+	}
+	return text, false, true
+}
+
+func newWordPiece(v *Vocabulary, c Config) (Tokenizer, error) {
+	t := &wordPiece{vocab: v}
+	if err := t.chooseConvention(); err != nil {
+		return nil, err
+	}
+	for _, s := range []struct {
+		to *uint32
+		id int64
+	}{{&t.cls, c.CLS}, {&t.sep, c.SEP}, {&t.unk, c.UNK}} {
+		if s.id < 0 || s.id >= int64(v.count) {
+			return nil, errs.New(errs.TokenizerVocab, vocabKey, "special token id %d is outside the vocabulary of %d", s.id, v.count)
+		}
+		*s.to = uint32(s.id)
+	}
+	t.lowercase = c.Lowercase == nil && !t.cased() || c.Lowercase != nil && *c.Lowercase
+	t.stripAccents = t.lowercase
+	if c.StripAccents != nil {
+		t.stripAccents = *c.StripAccents
+	}
+	t.specials = newSpecials(v)
+	return t, v.index(t.piece)
+}
+
+// chooseConvention counts both kinds of marks: the larger count decides. A vocabulary with both or
+// neither is refused, since every word would come out wrong.
+func (t *wordPiece) chooseConvention() error {
+	v := t.vocab
+	marked, plain := 0, 0
+	for id := range uint32(v.count) {
+		text := v.Text(id)
+		if bytes.HasPrefix(text, phantomSpace) {
+			marked++
+		} else if len(text) > 2 && bytes.HasPrefix(text, continuationMark) {
+			plain++
+		}
+	}
+	if marked == plain || min(marked, plain)*4 > max(marked, plain) {
+		return errs.New(errs.TokenizerVocab, vocabKey, "%d tokens begin with U+2581 and %d with ##: neither convention of WordPiece", marked, plain)
+	}
+	t.piece = v.plainPieces
+	if marked > plain {
+		t.piece = v.markedPieces
+	}
+	return nil
+}
+
+// cased says whether any piece that begins a word holds an ASCII capital.
+func (t *wordPiece) cased() bool {
+	for id := range uint32(t.vocab.count) {
+		p, continuation, ok := t.piece(id, t.vocab.Text(id))
+		// "[unused0]" and its like are normal tokens that no word can become
+		if ok && !continuation && t.vocab.types[id] == Normal && !bytes.HasPrefix(p, []byte("[")) && bytes.ContainsAny(p, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") {
+			return true
+		}
+	}
+	return false
+}
+
+func (t *wordPiece) Len() int              { return t.vocab.count }
+func (t *wordPiece) Text(id uint32) []byte { return t.vocab.Text(id) }
+func (t *wordPiece) Close()                { t.vocab.Close() }
+
+// Encode implements Tokenizer.
+func (t *wordPiece) Encode(dst []uint32, text []byte, o Options, s *Scratch) ([]uint32, int, error) {
+	e := encoding{wordPiece: t, s: s, dst: append(dst, t.cls), first: len(dst), room: -1}
+	if o.MaxTokens > 0 {
+		e.room = max(o.MaxTokens-2, 0)
+	}
+	e.countAll = o.CountAll || !o.Truncate
+	e.n = normalizer{lowercase: t.lowercase, stripAccents: t.stripAccents, s: s, word: e.addWord}
+	for len(text) > 0 && !e.n.stopped {
+		at, id, size := len(text), uint32(0), 0
+		if o.ParseSpecial {
+			at, id, size = t.specials.next(text)
+		}
+		e.n.run(text[:at])
+		if size > 0 && !e.n.stopped {
+			e.n.stopped = !e.add(id)
+		}
+		text = text[at+size:]
+	}
+	total := e.total + 2
+	if o.MaxTokens > 0 && total > o.MaxTokens && !o.Truncate {
+		return dst, total, errs.New(errs.TooLong, "text", "the text has %d tokens; the limit is %d: split it, or allow truncation", total, o.MaxTokens)
+	}
+	return append(e.dst, t.sep), total, nil
+}
+
+// encoding is one Encode under way.
+type encoding struct {
+	*wordPiece
+	n        normalizer
+	s        *Scratch
+	dst      []uint32
+	first    int // index of [CLS] in dst
+	room     int // ids that fit between [CLS] and [SEP], -1: any
+	total    int // ids so far, without [CLS] and [SEP]
+	countAll bool
+}
+
+// add appends an id if there is room; false when nothing more needs to be looked at.
+func (e *encoding) add(id uint32) bool {
+	e.total++
+	if e.room < 0 || e.total <= e.room {
+		e.dst = append(e.dst, id)
+		return true
+	}
+	return e.countAll
+}
+
+// addWord splits the word in e.s into pieces, greedily from the left; [UNK] if a part matches nothing or
+// the word is too long.
+func (e *encoding) addWord() bool {
+	if e.s.characters > limits.WordCharacters {
+		return e.add(e.unk)
+	}
+	word := e.s.word[:e.s.bytes]
+	mark, total := len(e.dst), e.total
+	more := true
+	for start := 0; start < len(word); {
+		id, size := e.longest(word[start:], start > 0)
+		if size == 0 {
+			e.dst, e.total = e.dst[:mark], total
+			return e.add(e.unk)
+		}
+		more = e.add(id)
+		start += size
+	}
+	return more
+}
+
+// longest finds the longest piece that word begins with: the hashes of all its prefixes are taken in
+// one pass, then looked up from the longest down.
+func (e *encoding) longest(word []byte, continuation bool) (id uint32, size int) {
+	h, n := e.vocab.start(continuation), 0
+	for i := 0; i < len(word) && i < e.vocab.longest; {
+		step1 := i + 1
+		h = step(h, word[i])
+		for step1 < len(word) && !utf8.RuneStart(word[step1]) {
+			h = step(h, word[step1])
+			step1++
+		}
+		i = step1
+		e.s.ends[n], e.s.hashes[n] = uint16(i), h
+		n++
+	}
+	for n--; n >= 0; n-- {
+		end := int(e.s.ends[n])
+		if id, ok := e.vocab.lookup(mix(e.s.hashes[n]), word[:end], continuation, e.piece); ok {
+			return id, end
+		}
+	}
+	return 0, 0
+}

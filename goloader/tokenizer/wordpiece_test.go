@@ -1,0 +1,222 @@
+package tokenizer_test
+
+import (
+	"bufio"
+	"compress/gzip"
+	"encoding/json"
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"gguf-stream/goloader/errs"
+	"gguf-stream/goloader/gguf"
+	"gguf-stream/goloader/memory"
+	"gguf-stream/goloader/tokenizer"
+)
+
+func build(t testing.TB, tokens []string, types map[int]tokenizer.TokenType, c tokenizer.Config) (tokenizer.Tokenizer, *memory.Ledger, error) {
+	ledger, err := memory.NewLedger()
+	require.NoError(t, err)
+	v, err := tokenizer.NewVocabulary(ledger, int64(len(tokens)))
+	require.NoError(t, err)
+	for _, s := range tokens {
+		require.NoError(t, v.Add([]byte(s)))
+	}
+	for i, k := range types {
+		require.NoError(t, v.SetType(i, k))
+	}
+	kind, err := tokenizer.FindKind("bert")
+	require.NoError(t, err)
+	tk, err := kind.Build(v, c)
+	if err != nil {
+		v.Close()
+	} else {
+		t.Cleanup(func() { tk.Close(); require.Zero(t, ledger.Total()) })
+	}
+	return tk, ledger, err
+}
+
+// miniLM builds the tokenizer of the bundled model.
+func miniLM(t testing.TB) tokenizer.Tokenizer {
+	ledger, err := memory.NewLedger()
+	require.NoError(t, err)
+	f, err := gguf.Open("../../models/all-MiniLM-L6-v2.Q8_0.gguf", ledger)
+	require.NoError(t, err)
+	defer f.Close()
+	var tokens []string
+	types := map[int]tokenizer.TokenType{}
+	v, _, err := f.Find("tokenizer.ggml.tokens")
+	require.NoError(t, err)
+	a, err := v.Array()
+	require.NoError(t, err)
+	require.NoError(t, a.Strings(0, func(_ int64, s []byte) error { tokens = append(tokens, string(s)); return nil }))
+	v, _, err = f.Find("tokenizer.ggml.token_type")
+	require.NoError(t, err)
+	a, err = v.Array()
+	require.NoError(t, err)
+	require.NoError(t, a.Numbers(0, func(i int64, bits uint64) error { types[int(i)] = tokenizer.TokenType(bits); return nil }))
+	tk, l, err := build(t, tokens, types, tokenizer.Config{CLS: 101, SEP: 102, UNK: 100})
+	require.NoError(t, err)
+	require.Less(t, l.Total(), int64(1<<20), "the vocabulary stays below 1 MiB")
+	return tk
+}
+
+func eachLine(t testing.TB, path string, fn func(line string)) {
+	file, err := os.Open(path)
+	require.NoError(t, err)
+	defer file.Close()
+	z, err := gzip.NewReader(file)
+	require.NoError(t, err)
+	for s := bufio.NewReader(z); ; {
+		line, err := s.ReadString('\n')
+		if line == "" && err != nil {
+			return
+		}
+		fn(strings.TrimSuffix(line, "\n"))
+	}
+}
+
+func TestEqualToHuggingFace(t *testing.T) {
+	tk, n := miniLM(t), 0
+	var s tokenizer.Scratch
+	eachLine(t, "testdata/tokenize-bert.jsonl.gz", func(line string) {
+		var g struct {
+			T   string   `json:"t"`
+			IDs []uint32 `json:"ids"`
+		}
+		require.NoError(t, json.Unmarshal([]byte(line), &g))
+		ids, total, err := tk.Encode(nil, []byte(g.T), tokenizer.Options{ParseSpecial: true, Truncate: true}, &s)
+		require.NoError(t, err)
+		require.Equal(t, g.IDs, ids, "%q", g.T)
+		require.Equal(t, len(ids), total)
+		n++
+	})
+	require.Equal(t, 1596, n)
+}
+
+func small(t testing.TB) tokenizer.Tokenizer {
+	tk, _, err := build(t, []string{"[PAD]", "[UNK]", "[CLS]", "[SEP]", "▁hello", "▁he", "llo", "▁a", "b", "▁!"},
+		map[int]tokenizer.TokenType{0: 3, 1: 3, 2: 3, 3: 3}, tokenizer.Config{CLS: 2, SEP: 3, UNK: 1})
+	require.NoError(t, err)
+	return tk
+}
+
+func encode(t testing.TB, tk tokenizer.Tokenizer, text string, o tokenizer.Options) []uint32 {
+	ids, _, err := tk.Encode(nil, []byte(text), o, new(tokenizer.Scratch))
+	require.NoError(t, err)
+	return ids
+}
+
+func TestTruncation(t *testing.T) {
+	tk := small(t)
+	text := "hello hello ab !"
+	for max, want := range map[int][]uint32{0: {2, 4, 4, 7, 8, 9, 3}, 7: {2, 4, 4, 7, 8, 9, 3}, 6: {2, 4, 4, 7, 8, 3}, 3: {2, 4, 3}, 2: {2, 3}} {
+		ids, total, err := tk.Encode(nil, []byte(text), tokenizer.Options{MaxTokens: max, Truncate: true, CountAll: true}, new(tokenizer.Scratch))
+		require.NoError(t, err)
+		require.Equal(t, want, ids, "at most %d", max)
+		require.Equal(t, 7, total)
+	}
+	_, _, err := tk.Encode(nil, []byte(text), tokenizer.Options{MaxTokens: 6}, new(tokenizer.Scratch))
+	require.Equal(t, errs.TooLong, errs.From(err).Code)
+	require.Contains(t, err.Error(), "7 tokens")
+}
+
+func TestSpecialTokens(t *testing.T) {
+	tk := small(t)
+	require.Equal(t, []uint32{2, 4, 3, 4, 3}, encode(t, tk, "hello[SEP]hello", tokenizer.Options{Truncate: true, ParseSpecial: true}))
+	require.Equal(t, []uint32{2, 4, 1, 1, 1, 4, 3}, encode(t, tk, "hello[SEP]hello", tokenizer.Options{Truncate: true}))
+}
+
+func TestWordsOfAHundredCharacters(t *testing.T) {
+	tk := small(t)
+	require.Len(t, encode(t, tk, "a"+strings.Repeat("b", 99), tokenizer.Options{Truncate: true}), 102)
+	require.Equal(t, []uint32{2, 1, 3}, encode(t, tk, "a"+strings.Repeat("b", 100), tokenizer.Options{Truncate: true}))
+	require.Equal(t, []uint32{2, 1, 3}, encode(t, tk, "a"+strings.Repeat("b", 1<<20), tokenizer.Options{Truncate: true}))
+}
+
+func TestHostileTextsAreLinear(t *testing.T) {
+	tk := small(t)
+	for _, unit := range []string{" ", "a", "é", "\u0301", "\u0e38\u0e48", "中", "[", "\xff", "\u1133\u0301", "각"} {
+		encode(t, tk, strings.Repeat(unit, 1<<20/len(unit)), tokenizer.Options{Truncate: true, MaxTokens: 512, CountAll: true, ParseSpecial: true})
+	}
+}
+
+func TestVocabulariesThatContradictThemselves(t *testing.T) {
+	c := tokenizer.Config{CLS: 0, SEP: 0, UNK: 0}
+	for name, tokens := range map[string][]string{
+		"duplicate piece": {"[CLS]", "▁a", "▁b", "▁a"}, "no convention": {"a", "b"}, "both conventions": {"▁a", "▁b", "##c", "##d"}} {
+		_, ledger, err := build(t, tokens, nil, c)
+		require.Equal(t, errs.TokenizerVocab, errs.From(err).Code, name)
+		require.Zero(t, ledger.Total(), name)
+	}
+	_, _, err := build(t, []string{"▁a", "▁b"}, nil, tokenizer.Config{CLS: 0, SEP: 2, UNK: 0})
+	require.Equal(t, errs.TokenizerVocab, errs.From(err).Code)
+	_, err = tokenizer.FindKind("gpt2")
+	require.Equal(t, errs.TokenizerKind, errs.From(err).Code)
+}
+
+func TestBothConventionsAndCases(t *testing.T) {
+	raw, _, err := build(t, []string{"[UNK]", "Hello", "a", "##b", "hello"}, map[int]tokenizer.TokenType{0: 3}, tokenizer.Config{})
+	require.NoError(t, err)
+	require.Equal(t, []uint32{0, 1, 2, 3, 0}, encode(t, raw, "Hello ab", tokenizer.Options{Truncate: true}), "a capital in the vocabulary: cased")
+	yes := true
+	lower, _, err := build(t, []string{"[UNK]", "Hello", "a", "##b", "hello"}, map[int]tokenizer.TokenType{0: 3}, tokenizer.Config{Lowercase: &yes})
+	require.NoError(t, err)
+	require.Equal(t, []uint32{0, 4, 2, 0}, encode(t, lower, "Hello á", tokenizer.Options{Truncate: true}))
+}
+
+func TestEncodeAllocatesNothingAndIsConcurrent(t *testing.T) {
+	tk := miniLM(t)
+	text := []byte("The quick brown fox — naïve café, 中文, 각하 — jumps over it.")
+	var s tokenizer.Scratch
+	dst := make([]uint32, 0, 64)
+	want := encode(t, tk, string(text), tokenizer.Options{Truncate: true})
+	require.LessOrEqual(t, testing.AllocsPerRun(50, func() {
+		_, _, _ = tk.Encode(dst, text, tokenizer.Options{Truncate: true}, &s)
+	}), 1.0, "the encoding itself, nothing per word")
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			var s tokenizer.Scratch
+			for range 200 {
+				ids, _, _ := tk.Encode(nil, text, tokenizer.Options{Truncate: true}, &s)
+				if fmt.Sprint(ids) != fmt.Sprint(want) {
+					t.Error("another goroutine's ids")
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func FuzzEncode(f *testing.F) {
+	tk := small(f)
+	f.Add("hello ab", 5)
+	f.Add("e\u0301\u0323 \ufffd[SEP]", 3)
+	f.Fuzz(func(t *testing.T, text string, max int) {
+		max = max&0xff + 2
+		ids := encode(t, tk, text, tokenizer.Options{MaxTokens: max, Truncate: true, ParseSpecial: true})
+		require.LessOrEqual(t, len(ids), max)
+		require.GreaterOrEqual(t, len(ids), 2)
+		for _, id := range ids {
+			require.Less(t, int(id), tk.Len())
+		}
+		require.Equal(t, ids, encode(t, tk, text, tokenizer.Options{MaxTokens: max, Truncate: true, ParseSpecial: true}))
+	})
+}
+
+func BenchmarkEncode(b *testing.B) {
+	tk := miniLM(b)
+	text := []byte(strings.Repeat("Reciprocal rank fusion combines the results of several retrieval systems. ", 20))
+	var s tokenizer.Scratch
+	var dst []uint32
+	b.SetBytes(int64(len(text)))
+	for b.Loop() {
+		dst, _, _ = tk.Encode(dst[:0], text, tokenizer.Options{Truncate: true, ParseSpecial: true}, &s)
+	}
+	b.ReportMetric(float64(len(dst))*float64(b.N)/b.Elapsed().Seconds()/1e6, "Mtokens/s")
+}
