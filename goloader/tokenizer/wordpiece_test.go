@@ -177,7 +177,7 @@ func TestEncodeAllocatesNothingAndIsConcurrent(t *testing.T) {
 	want := encode(t, tk, string(text), tokenizer.Options{Truncate: true})
 	require.LessOrEqual(t, testing.AllocsPerRun(50, func() {
 		_, _, _ = tk.Encode(dst, text, tokenizer.Options{Truncate: true}, &s)
-	}), 1.0, "the encoding itself, nothing per word")
+	}), 2.0, "the encoding and its callback, nothing per word")
 	var wg sync.WaitGroup
 	for range 4 {
 		wg.Go(func() {
