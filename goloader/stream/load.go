@@ -1,0 +1,115 @@
+package stream
+
+import (
+	"cmp"
+	"errors"
+	"io"
+	"slices"
+	"sync/atomic"
+
+	"gguf-stream/device"
+	"gguf-stream/goloader/errs"
+	"gguf-stream/goloader/gguf"
+	"gguf-stream/goloader/limits"
+	"gguf-stream/goloader/memory"
+)
+
+// WorkingBytes is what a loader allocates, whatever the file.
+const WorkingBytes int64 = loaderBytes
+
+// StreamingGGUFLoader streams tensors of one file. Close frees its buffers; the file stays the caller's.
+type StreamingGGUFLoader struct {
+	file      *gguf.File
+	region    *memory.Region
+	chunk     []byte
+	processor *ChunkProcessor
+}
+
+// NewLoader allocates the two buffers.
+func NewLoader(file *gguf.File, ledger *memory.Ledger) (*StreamingGGUFLoader, error) {
+	r, err := ledger.Allocate(memory.Staging, WorkingBytes)
+	if err != nil {
+		return nil, err
+	}
+	ledger.Counters().Working.Store(ledger.Bytes(memory.Staging))
+	return &StreamingGGUFLoader{file: file, region: r, chunk: r.Bytes()[:limits.ChunkBytes],
+		processor: newChunkProcessor(r, limits.ChunkBytes)}, nil
+}
+
+// Close frees the buffers. Calling it again does nothing.
+func (l *StreamingGGUFLoader) Close() { l.region.Free() }
+
+// Stream iterates over one tensor. One stream of a loader may be under way at a time.
+func (l *StreamingGGUFLoader) Stream(info gguf.TensorInfo) *TensorStream {
+	return newTensorStream(l.file, info, l.chunk)
+}
+
+// Target is a tensor and where it goes.
+type Target struct {
+	Info    gguf.TensorInfo
+	Builder *device.TensorBuilder
+}
+
+// Progress is told the bytes of tensors loaded so far and in all, and the tensor under way.
+type Progress func(loaded, total int64, tensor string)
+
+// Load streams the targets in the order of the file. cancelled (may be nil) is looked at between
+// chunks; progress may be nil.
+func (l *StreamingGGUFLoader) Load(targets []Target, cancelled *atomic.Uint32, progress Progress) error {
+	order := slices.Clone(targets)
+	slices.SortFunc(order, func(a, b Target) int {
+		return cmp.Or(cmp.Compare(a.Info.Part, b.Info.Part), cmp.Compare(a.Info.Offset, b.Info.Offset))
+	})
+	var loaded, total int64
+	for _, t := range order {
+		total += t.Info.Bytes
+	}
+	for _, t := range order {
+		err := l.each(t.Info, cancelled, func(c *TensorChunk) error {
+			if err := l.processor.Process(c, t.Builder); err != nil {
+				return err
+			}
+			loaded += int64(len(c.Blocks))
+			if progress != nil {
+				progress(loaded, total, t.Info.Name)
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		if _, err := t.Builder.Finalise(); err != nil {
+			return err
+		}
+	}
+	return l.file.Changed()
+}
+
+// ReadFloats decodes a whole tensor into dst, which has as many values as the tensor has elements.
+func (l *StreamingGGUFLoader) ReadFloats(info gguf.TensorInfo, dst []float32, cancelled *atomic.Uint32) error {
+	return l.each(info, cancelled, func(c *TensorChunk) error {
+		return l.processor.each(c, func(part TensorChunk) error {
+			values, err := l.processor.decode(&part)
+			copy(dst[part.FirstElement:], values)
+			return err
+		})
+	})
+}
+
+func (l *StreamingGGUFLoader) each(info gguf.TensorInfo, cancelled *atomic.Uint32, fn func(*TensorChunk) error) error {
+	for s := l.Stream(info); ; {
+		if cancelled != nil && cancelled.Load() != 0 {
+			return errs.New(errs.Aborted, info.Name, "the load was cancelled")
+		}
+		c, err := s.Next()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err == nil {
+			err = fn(&c)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
