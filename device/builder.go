@@ -105,3 +105,6 @@ type Tensor struct{ Spec TensorSpec }
 
 // Codes is the codes form of the spec's type, nil when it has none.
 func (s TensorSpec) Codes() *quant.CodesForm { return s.Type.Codes }
+
+// Done says whether Finalise succeeded.
+func (b *TensorBuilder) Done() bool { return b.done }

@@ -1,0 +1,63 @@
+/* A compiled program (device.Program with addresses for numbers) and the run of a batch over it.
+ *
+ *   texts ─▶ groups of whole texts, at least GSK_SLAB rows each ─▶ one thread a group, all steps, no barrier
+ *   group ─▶ runs of row-local steps, slab by slab (≤ GSK_SLAB rows) │ attention, text by text │ pooling
+ */
+#ifndef GSK_EXEC_H
+#define GSK_EXEC_H
+
+#include "kernels.h"
+
+#pragma GCC visibility push(hidden)
+
+enum { GSK_EMBED, GSK_NORM, GSK_LINEAR, GSK_ACTIVATE, GSK_ROTARY, GSK_ATTENTION }; /* device.Op */
+enum { GSK_POOL_MEAN = 1, GSK_POOL_CLS = 2, GSK_POOL_LAST = 3 };                  /* device.Pooling */
+
+typedef struct gsk_slot {
+  int64_t stride; /* floats, a multiple of 16 */
+  int32_t kept;   /* lives through attention: rows of the whole group, else of one slab */
+  int32_t pad;
+} gsk_slot;
+
+typedef struct gsk_step {
+  int32_t op, in, add, out; /* slots, −1: none */
+  int32_t column, columns, activation, heads, head_size, layer_end;
+  float epsilon, scale;
+  const float *weight, *bias; /* vectors */
+  gsk_matrix matrix;
+} gsk_step;
+
+typedef struct gsk_program {
+  const gsk_step *steps;
+  const gsk_slot *slots;
+  const float *rotary;
+  int64_t step_count, slot_count, hidden_size, result;
+  int64_t widest; /* largest k of a matrix */
+  int32_t fast;
+  int32_t pad;
+  const gsk_kernel_set *set;
+} gsk_program;
+
+typedef struct gsk_batch {
+  const float *embedded; /* [tokens][hidden_size]: sums of the lookup tables' rows */
+  const uint32_t *offsets; /* [texts+1] */
+  const uint32_t *groups;  /* [group_count+1]: first text of each group */
+  int64_t group_count;
+  int64_t group_rows, longest; /* most rows of a group and of a text: what a workspace is made for */
+  float *out;                  /* [texts][hidden_size] */
+  uint8_t *workspaces;         /* threads × workspace_bytes */
+  int64_t workspace_bytes;
+  const uint32_t *cancelled; /* or NULL */
+  int32_t pooling, threads;
+} gsk_batch;
+
+int64_t gsk_workspace_bytes(const gsk_program *p, int64_t group_rows, int64_t longest);
+/* 0, or 1 when the batch was cancelled. */
+int32_t gsk_run(const gsk_program *p, const gsk_batch *b);
+
+/* Packing: elements [first, first+n) of a matrix, counted row by row, go to their places. */
+void gsk_pack_codes(const gsk_matrix *m, int64_t first, int64_t n, const int8_t *codes, const float *scales, const float *mins);
+void gsk_pack_floats(const gsk_matrix *m, int64_t first, int64_t n, const float *values);
+
+#pragma GCC visibility pop
+#endif

@@ -1,0 +1,223 @@
+package cpu
+
+// #include "exec.h"
+import "C"
+
+import (
+	"math"
+	"sync"
+	"unsafe"
+
+	"gguf-stream/device"
+	"gguf-stream/goloader/errs"
+	"gguf-stream/goloader/memory"
+)
+
+// keptWorkspaceBytes: workspaces up to here stay allocated between runs; those of longer texts are given back.
+const keptWorkspaceBytes = 32 << 20
+
+// executable implements device.Executable. One batch runs at a time.
+type executable struct {
+	device    *Device
+	weights   *weights
+	program   *device.Program
+	compiled  *memory.Region // gsk_program, slots, steps
+	c         *C.gsk_program
+	mu        sync.Mutex
+	workspace *memory.Region
+	release   func()
+	groups    []uint32
+}
+
+// Compile implements device.Device.
+func (d *Device) Compile(p *device.Program, dw device.Weights) (device.Executable, error) {
+	w, ok := dw.(*weights)
+	if !ok || len(p.Slots) > 16 {
+		return nil, errs.New(errs.InternalFault, "device", "a program of %d slots over weights of another device", len(p.Slots))
+	}
+	const head = int64(unsafe.Sizeof(C.gsk_program{}))
+	slotBytes := int64(len(p.Slots)) * int64(unsafe.Sizeof(C.gsk_slot{}))
+	stepBytes := int64(len(p.Steps)) * int64(unsafe.Sizeof(C.gsk_step{}))
+	r, err := d.config.Ledger.Allocate(memory.Weights, head+slotBytes+stepBytes)
+	if err != nil {
+		return nil, err
+	}
+	e := &executable{device: d, weights: w, program: p, compiled: r}
+	e.c = &memory.Slice[C.gsk_program](r, 0, 1)[0]
+	slots := memory.Slice[C.gsk_slot](r, head, int64(len(p.Slots)))
+	steps := memory.Slice[C.gsk_step](r, head+slotBytes, int64(len(p.Steps)))
+	for i, s := range p.Slots {
+		slots[i] = C.gsk_slot{stride: C.int64_t((s.Columns + C.GSK_LANES - 1) / C.GSK_LANES * C.GSK_LANES), kept: flag(s.Kept)}
+	}
+	for i := range p.Steps {
+		steps[i] = e.step(&p.Steps[i])
+		e.c.widest = max(e.c.widest, steps[i].matrix.k)
+	}
+	e.c.steps, e.c.slots = unsafe.SliceData(steps), unsafe.SliceData(slots)
+	e.c.step_count, e.c.slot_count = C.int64_t(len(steps)), C.int64_t(len(slots))
+	e.c.rotary = (*C.float)(unsafe.SliceData(p.Tables.Rotary))
+	e.c.hidden_size, e.c.result = C.int64_t(p.HiddenSize), C.int64_t(p.Result)
+	e.c.fast = flag(w.precision == device.Fast)
+	e.c.set = d.set.set
+	return e, nil
+}
+
+func (e *executable) vector(id device.TensorID) *C.float {
+	if id == device.NoTensor {
+		return nil
+	}
+	return (*C.float)(unsafe.Pointer(unsafe.SliceData(e.weights.data(id))))
+}
+
+func (e *executable) step(s *device.Step) C.gsk_step {
+	c := C.gsk_step{op: C.int32_t(s.Op), in: C.int32_t(s.In), add: C.int32_t(s.Add), out: C.int32_t(s.Out),
+		column: C.int32_t(s.Column), columns: C.int32_t(s.Columns), activation: C.int32_t(s.Activation),
+		heads: C.int32_t(s.Heads), head_size: C.int32_t(s.HeadSize), layer_end: flag(s.LayerEnd),
+		epsilon: C.float(s.Epsilon), scale: C.float(s.Scale)}
+	switch s.Op {
+	case device.OpLinear:
+		c.matrix = matrixOf(e.weights.specs[s.Weight], e.weights.data(s.Weight))
+		c.bias = e.vector(s.Bias)
+	case device.OpNorm:
+		c.weight, c.bias = e.vector(s.Weight), e.vector(s.Bias)
+	case device.OpEmbed:
+		c.in = -1
+	}
+	return c
+}
+
+// Run implements device.Executable.
+func (e *executable) Run(b *device.Batch) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	threads := e.device.threads
+	if b.Threads > 0 {
+		threads = min(threads, b.Threads)
+	}
+	rows, longest := e.group(b.Offsets)
+	threads = max(1, min(threads, len(e.groups)-1))
+	perThread := int64(C.gsk_workspace_bytes(e.c, C.int64_t(rows), C.int64_t(longest)))
+	embedBytes := int64(len(b.IDs)) * int64(e.program.HiddenSize) * 4
+	embedBytes = (embedBytes + C.GSK_ALIGN - 1) / C.GSK_ALIGN * C.GSK_ALIGN
+	if err := e.reserve(embedBytes + perThread*int64(threads)); err != nil {
+		return err
+	}
+	defer e.trim()
+	embedded := memory.Slice[float32](e.workspace, 0, int64(len(b.IDs))*int64(e.program.HiddenSize))
+	e.embed(embedded, b)
+	cb := C.gsk_batch{embedded: (*C.float)(unsafe.SliceData(embedded)), group_count: C.int64_t(len(e.groups) - 1),
+		group_rows: C.int64_t(rows), longest: C.int64_t(longest), pooling: C.int32_t(b.Pooling), threads: C.int32_t(threads),
+		workspaces: (*C.uint8_t)(unsafe.Pointer(&e.workspace.Bytes()[embedBytes])), workspace_bytes: C.int64_t(perThread)}
+	if cancelled := e.call(&cb, b); cancelled {
+		return errs.New(errs.Aborted, "", "the call was cancelled")
+	}
+	return nil
+}
+
+// call pins the batch's Go slices for the one cgo call.
+func (e *executable) call(cb *C.gsk_batch, b *device.Batch) (cancelled bool) {
+	var pins pinner
+	defer pins.Unpin()
+	cb.offsets = (*C.uint32_t)(pin(&pins, unsafe.SliceData(b.Offsets)))
+	cb.groups = (*C.uint32_t)(pin(&pins, unsafe.SliceData(e.groups)))
+	cb.out = (*C.float)(pin(&pins, unsafe.SliceData(b.Out)))
+	cb.cancelled = (*C.uint32_t)(unsafe.Pointer(b.Cancelled))
+	if b.Cancelled != nil {
+		pins.Pin(b.Cancelled)
+	}
+	return C.gsk_run(e.c, cb) != 0
+}
+
+// group cuts the batch into groups of whole texts of at least GSK_SLAB rows, and finds the most rows of
+// a group and of a text.
+func (e *executable) group(offsets []uint32) (rows, longest int) {
+	e.groups = append(e.groups[:0], 0)
+	texts := len(offsets) - 1
+	first := 0
+	for t := 1; t <= texts; t++ {
+		longest = max(longest, int(offsets[t]-offsets[t-1]))
+		n := int(offsets[t] - offsets[first])
+		if n >= C.GSK_SLAB || t == texts {
+			rows = max(rows, n)
+			e.groups = append(e.groups, uint32(t))
+			first = t
+		}
+	}
+	return rows, longest
+}
+
+// reserve makes the workspace at least n bytes.
+func (e *executable) reserve(n int64) error {
+	if e.workspace != nil && e.workspace.Size() >= n {
+		return nil
+	}
+	e.free()
+	release, err := e.device.config.Monitor.TryAllocate(n, math.MaxInt64, "activations")
+	if err != nil {
+		return err
+	}
+	r, err := e.device.config.Ledger.Allocate(memory.Activations, n)
+	if err != nil {
+		release()
+		return err
+	}
+	r.AdviseHuge()
+	e.workspace, e.release = r, release
+	return nil
+}
+
+// trim gives back what only a long text needed.
+func (e *executable) trim() {
+	if e.workspace.Size() > keptWorkspaceBytes {
+		e.free()
+	}
+}
+
+func (e *executable) free() {
+	if e.workspace != nil {
+		e.workspace.Free()
+		e.release()
+		e.workspace, e.release = nil, nil
+	}
+}
+
+// Close implements device.Executable.
+func (e *executable) Close() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.free()
+	e.compiled.Free()
+}
+
+// embed writes the sums of the lookup tables' rows: token, then position, then type 0.
+func (e *executable) embed(dst []float32, b *device.Batch) {
+	s := &e.program.Steps[0]
+	h := e.program.HiddenSize
+	row := make([]float32, h) // a row of the second or third table
+	for t := range b.Texts() {
+		for i := b.Offsets[t]; i < b.Offsets[t+1]; i++ {
+			out := dst[int(i)*h:][:h]
+			e.lookup(out, s.Weight, b.IDs[i])
+			if s.Positions != device.NoTensor {
+				e.lookup(row[:h], s.Positions, i-b.Offsets[t])
+				addRow(out, row)
+			}
+			if s.Types != device.NoTensor {
+				e.lookup(row[:h], s.Types, 0)
+				addRow(out, row)
+			}
+		}
+	}
+}
+
+func (e *executable) lookup(dst []float32, table device.TensorID, id uint32) {
+	s := e.weights.specs[table]
+	rowBytes, _ := s.Type.Bytes(s.Shape.Columns())
+	s.Type.Decode(dst, e.weights.data(table)[int64(id)*rowBytes:][:rowBytes])
+}
+
+func addRow(dst, src []float32) {
+	for i := range dst {
+		dst[i] += src[i]
+	}
+}

@@ -1,0 +1,140 @@
+/* What every kernel set provides, and the packed forms that the kernels read.
+ *
+ * All sets give the same bits (DESIGN §6): an output is one accumulator that walks k upwards; integer
+ * sums are exact; float steps are the same sequence of IEEE operations with every fused multiply-add
+ * stated; a reduction over a row uses 16 virtual lanes, folded in one fixed order. The functions are
+ * written once, in kernels_body.h, over the inline operations that each set's file defines; a set may
+ * replace any of them by hand as long as TestSetsGiveTheSameBits passes.
+ *
+ * Rows are float32, row-major; strides of float rows are in floats, all others in bytes. Nothing
+ * allocates, sets errno or keeps state. Pointers do not alias unless said.
+ */
+#ifndef GSK_KERNELS_H
+#define GSK_KERNELS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Nothing is fused but what says so. gcc never contracts in ISO mode (-std=c11), which cgo lets us ask for. */
+#ifdef __clang__
+#pragma STDC FP_CONTRACT OFF
+#elif !defined(__STRICT_ANSI__)
+#error "compile with -std=c11: gcc's GNU modes fuse multiplications and additions"
+#endif
+
+#pragma GCC visibility push(hidden)
+
+enum {
+  GSK_PANEL = 32,      /* output columns of a panel */
+  GSK_LANES = 16,      /* virtual lanes of a reduction */
+  GSK_BLOCK = 32,      /* k of an activation block in fast precision */
+  GSK_SLAB = 96,       /* rows that go through a run of row-local steps together: they stay in L2 */
+  GSK_ALIGN = 64,      /* bytes; of every buffer and row stride */
+  GSK_QUERY_ROWS = 4,  /* query rows whose scores are held together */
+  GSK_ACTIVATION_MAX = 32512 /* int16 activations: 256·127, so that ARM can split them into two int8 */
+};
+
+/* The packed form of a matrix [n, k]: panels of 32 columns of the output. In a codes form each sub-block of
+ * k is: codes [sub/2][32][2] int8 (4 bits: two such rows share bytes, the earlier in the low nibbles), then
+ * scales [32], then mins [32] if any; scales and mins are halves or float32. Float forms are [k][32]. */
+typedef enum gsk_storage { GSK_CODES8, GSK_CODES4, GSK_F32, GSK_F16, GSK_BF16 } gsk_storage;
+
+typedef struct gsk_form {
+  int32_t storage;     /* gsk_storage */
+  int32_t sub_block;   /* codes: 16 or 32 */
+  int32_t has_min;     /* codes: value = scale·code + min */
+  int32_t half_scale;  /* codes: scales and mins are IEEE halves */
+  int8_t table[16];    /* CODES4: the number of each nibble */
+} gsk_form;
+
+typedef struct gsk_matrix {
+  const uint8_t *data;
+  int64_t n, k;         /* outputs, inputs */
+  int64_t panel_bytes;  /* from one panel to the next */
+  gsk_form form;
+} gsk_matrix;
+
+/* Activations prepared for a matrix: of codes forms int16 codes with scales, of float forms the row itself. */
+typedef struct gsk_rows {
+  const void *data;      /* int16 or float32 */
+  int64_t stride;        /* bytes */
+  const float *scales;   /* exact: [row]; fast: [row][k/32] */
+  int64_t scale_stride;  /* floats; 1 when exact */
+  const int32_t *sums;   /* [row][k/16]: sums of the codes, for mins */
+  int64_t sum_stride;    /* int32s */
+  int32_t fast;          /* scales are per block of 32 */
+} gsk_rows;
+
+typedef struct gsk_linear {
+  const gsk_matrix *w;
+  gsk_rows a;
+  const float *bias; /* [n] or NULL */
+  float *out;        /* [row][n], not aliasing a */
+  int64_t out_stride;
+} gsk_linear;
+
+typedef struct gsk_attention {
+  const float *qkv; /* first row of the text: q, k, v at columns 0, width, 2·width */
+  float *out;       /* first row of the text */
+  int64_t stride, out_stride;
+  int64_t rows, heads, head_size;
+  float scale;
+  float *scratch; /* gsk_attention_scratch(rows, head_size) floats, 64-byte aligned */
+} gsk_attention;
+
+enum { GSK_GELU, GSK_GATED_SILU, GSK_GATED_GELU };
+
+typedef struct gsk_kernel_set {
+  const char *name;
+  /* rows [r0, r1) × panels [p0, p1) of the product */
+  void (*linear)(const gsk_linear *args, int64_t r0, int64_t r1, int64_t p0, int64_t p1);
+  /* codes = round(x·(32512/max|x|)); scale = max|x|/32512; sums per 16 */
+  void (*prepare_exact)(const float *x, int64_t k, int16_t *codes, float *scale, int32_t *sums);
+  /* per 32: codes = round(x·(255/(hi−lo))) − zero in −255…255, an unsigned byte less its zero point;
+   * hi ≥ 0 ≥ lo; scale = (hi−lo)/255 */
+  void (*prepare_fast)(const float *x, int64_t k, int16_t *codes, float *scales, int32_t *sums);
+  /* out = layernorm(x + add)·w + b; add may be NULL; out may be x or add */
+  void (*norm)(const float *x, const float *add, const float *w, const float *b, float *out,
+               int64_t n, float epsilon);
+  /* out[j] = f(in[j]) or f(in[j])·in[j+n]; out may be in */
+  void (*activate)(int kind, const float *in, float *out, int64_t n);
+  /* rotates heads·size columns in place; table: [size/2][2] cos, sin */
+  void (*rotate)(float *row, const float *table, int64_t heads, int64_t size);
+  void (*attention)(const gsk_attention *args);
+  /* out = mean over rows of x */
+  void (*mean)(const float *x, int64_t stride, int64_t rows, float *out, int64_t n);
+} gsk_kernel_set;
+
+extern const gsk_kernel_set gsk_portable;
+#if defined(__x86_64__)
+extern const gsk_kernel_set gsk_avx2, gsk_avxvnni, gsk_avx512, gsk_avx512vnni;
+#endif
+#if defined(__aarch64__)
+extern const gsk_kernel_set gsk_neon;
+#endif
+
+static inline int64_t gsk_up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
+
+/* floats that attention needs: keys transposed, values, scores and scaled queries of a row group */
+static inline int64_t gsk_attention_scratch(int64_t rows, int64_t head_size) {
+  int64_t l = gsk_up(rows, GSK_LANES), d = gsk_up(head_size, GSK_LANES);
+  return 2 * l * d + GSK_QUERY_ROWS * (l + d);
+}
+
+static inline int64_t gsk_codes_bytes(const gsk_form *f) {
+  int64_t codes = f->storage == GSK_CODES4 ? f->sub_block / 2 : f->sub_block;
+  int64_t numbers = (f->half_scale ? 2 : 4) * (f->has_min ? 2 : 1);
+  return GSK_PANEL * (codes + numbers);
+}
+
+static inline int64_t gsk_panel_bytes(const gsk_form *f, int64_t k) {
+  switch (f->storage) {
+  case GSK_F32: return 4 * GSK_PANEL * k;
+  case GSK_F16:
+  case GSK_BF16: return 2 * GSK_PANEL * k;
+  }
+  return k / f->sub_block * gsk_codes_bytes(f);
+}
+
+#pragma GCC visibility pop
+#endif

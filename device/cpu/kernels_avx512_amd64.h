@@ -1,0 +1,35 @@
+/* The 512-bit operations that both AVX-512 sets share; dot is the including file's. */
+#include <immintrin.h>
+#include <string.h>
+
+#define LANES 16
+#define TILE_ROWS 6
+#define TILE_VECS 2
+typedef __m512 V;
+typedef __m512i VI, VW;
+#define GSK_OP static inline __attribute__((always_inline))
+GSK_OP V set1(float a) { return _mm512_set1_ps(a); }
+GSK_OP V load(const float *p) { return _mm512_loadu_ps(p); }
+GSK_OP void store(float *p, V a) { _mm512_storeu_ps(p, a); }
+GSK_OP V add(V a, V b) { return _mm512_add_ps(a, b); }
+GSK_OP V sub(V a, V b) { return _mm512_sub_ps(a, b); }
+GSK_OP V mul(V a, V b) { return _mm512_mul_ps(a, b); }
+GSK_OP V divV(V a, V b) { return _mm512_div_ps(a, b); }
+GSK_OP V fmaV(V a, V b, V c) { return _mm512_fmadd_ps(a, b, c); }
+GSK_OP V maxV(V a, V b) { return _mm512_max_ps(a, b); }
+GSK_OP V minV(V a, V b) { return _mm512_min_ps(a, b); }
+GSK_OP V roundV(V a) { return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+GSK_OP V selectV(V m, V a, V b) { return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(m, _mm512_setzero_ps(), _CMP_LT_OQ), b, a); }
+GSK_OP V pow2(V n) { return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_add_epi32(_mm512_cvtps_epi32(n), _mm512_set1_epi32(127)), 23)); }
+GSK_OP V loadHalf(const uint16_t *p) { return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)p)); }
+GSK_OP V loadBFloat(const uint16_t *p) { return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)p)), 16)); }
+GSK_OP VI zeroI(void) { return _mm512_setzero_si512(); }
+GSK_OP V toFloat(VI a) { return _mm512_cvtepi32_ps(a); }
+GSK_OP VI pair(const void *p) { int32_t v; memcpy(&v, p, 4); return _mm512_set1_epi32(v); }
+GSK_OP VW loadCodes(const uint8_t *p) { return _mm512_cvtepi8_epi16(_mm256_loadu_si256((const __m256i *)p)); }
+GSK_OP void loadNibbles(const uint8_t *p, const int8_t *t, VW *lo, VW *hi) {
+  __m256i b = _mm256_loadu_si256((const __m256i *)p), low = _mm256_set1_epi8(15);
+  __m256i table = _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)t));
+  *lo = _mm512_cvtepi8_epi16(_mm256_shuffle_epi8(table, _mm256_and_si256(b, low)));
+  *hi = _mm512_cvtepi8_epi16(_mm256_shuffle_epi8(table, _mm256_and_si256(_mm256_srli_epi16(b, 4), low)));
+}

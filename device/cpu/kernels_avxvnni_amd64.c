@@ -1,0 +1,10 @@
+/* AVX-VNNI: as AVX2 with the 256-bit vpdpwssd of client processors. */
+#include "kernels.h"
+#define SET avxvnni
+#pragma GCC push_options
+#pragma GCC target("avx2,fma,f16c,avxvnni")
+#include "kernels_avx2_amd64.h"
+/* one-line assembly: gcc hoists all broadcasts of the intrinsic and spills, clang turns it into two instructions */
+GSK_OP VI dot(VI acc, VI a, VW w) { __asm__("%{vex%} vpdpwssd %2, %1, %0" : "+x"(acc) : "x"(a), "x"(w)); return acc; }
+#include "kernels_body.h"
+#pragma GCC pop_options

@@ -1,0 +1,67 @@
+#include "exec.h"
+
+#include <string.h>
+
+/* float32 that is exactly a half → the half's bits (quant.CodesForm.HalfScale promises it). */
+static uint16_t to_half(float f) {
+  uint32_t b;
+  memcpy(&b, &f, 4);
+  uint32_t sign = b >> 16 & 0x8000, magnitude = b & 0x7fffffff;
+  if (magnitude >= 0x38800000) return (uint16_t)(sign | ((magnitude - ((127u - 15) << 23)) >> 13));
+  float positive;
+  memcpy(&positive, &magnitude, 4);
+  return (uint16_t)(sign | (uint32_t)(positive * 0x1p24f)); /* subnormal */
+}
+
+static void put_number(uint8_t *p, int half, int64_t column, float value) {
+  if (half) {
+    uint16_t h = to_half(value);
+    memcpy(p + 2 * column, &h, 2);
+  } else {
+    memcpy(p + 4 * column, &value, 4);
+  }
+}
+
+/* One sub-block of one column. */
+static void put_sub_block(const gsk_form *f, uint8_t *block, int64_t column, const int8_t *codes, float scale, float min) {
+  int sub = f->sub_block;
+  if (f->storage == GSK_CODES8) {
+    for (int u = 0; u < sub / 2; u++) memcpy(block + u * 2 * GSK_PANEL + 2 * column, codes + 2 * u, 2);
+    block += GSK_PANEL * sub;
+  } else {
+    for (int u = 0; u < sub / 4; u++)
+      for (int j = 0; j < 2; j++)
+        block[u * 2 * GSK_PANEL + 2 * column + j] = (uint8_t)((codes[4 * u + j] & 15) | codes[4 * u + 2 + j] << 4);
+    block += GSK_PANEL * sub / 2;
+  }
+  put_number(block, f->half_scale, column, scale);
+  if (f->has_min) put_number(block + GSK_PANEL * (f->half_scale ? 2 : 4), f->half_scale, column, min);
+}
+
+void gsk_pack_codes(const gsk_matrix *m, int64_t first, int64_t n, const int8_t *codes, const float *scales, const float *mins) {
+  const gsk_form *f = &m->form;
+  int64_t bytes = gsk_codes_bytes(f), sub = f->sub_block;
+  int64_t row = first / m->k, block = first % m->k / sub, blocks = m->k / sub;
+  for (int64_t i = 0; i < n / sub; i++) {
+    uint8_t *at = (uint8_t *)m->data + row / GSK_PANEL * m->panel_bytes + block * bytes;
+    put_sub_block(f, at, row % GSK_PANEL, codes + i * sub, scales[i], mins ? mins[i] : 0.0f);
+    if (++block == blocks) block = 0, row++;
+  }
+}
+
+void gsk_pack_floats(const gsk_matrix *m, int64_t first, int64_t n, const float *values) {
+  int64_t row = first / m->k, k = first % m->k;
+  for (int64_t i = 0; i < n; i++) {
+    uint8_t *panel = (uint8_t *)m->data + row / GSK_PANEL * m->panel_bytes;
+    int64_t at = k * GSK_PANEL + row % GSK_PANEL;
+    uint32_t bits;
+    memcpy(&bits, &values[i], 4);
+    uint16_t narrow;
+    switch (m->form.storage) {
+    case GSK_F32: memcpy(panel + 4 * at, &bits, 4); break;
+    case GSK_F16: narrow = to_half(values[i]); memcpy(panel + 2 * at, &narrow, 2); break;
+    case GSK_BF16: narrow = (uint16_t)(bits >> 16); memcpy(panel + 2 * at, &narrow, 2); break;
+    }
+    if (++k == m->k) k = 0, row++;
+  }
+}

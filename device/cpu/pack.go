@@ -1,0 +1,193 @@
+package cpu
+
+// #include "exec.h"
+import "C"
+
+import (
+	"unsafe"
+
+	"gguf-stream/device"
+	"gguf-stream/goloader/errs"
+	"gguf-stream/goloader/memory"
+	"gguf-stream/goloader/quant"
+)
+
+// floatForms: matrices of these types keep their 16 bits; every other type without codes becomes float32.
+var floatForms = map[string]C.int32_t{"F16": C.GSK_F16, "BF16": C.GSK_BF16}
+
+// formOf is the packed form of a matrix's type.
+func formOf(t *quant.Type) C.gsk_form {
+	c := t.Codes
+	if c == nil {
+		storage, narrow := floatForms[t.Name]
+		if !narrow {
+			storage = C.GSK_F32
+		}
+		return C.gsk_form{storage: storage}
+	}
+	f := C.gsk_form{storage: C.GSK_CODES8, sub_block: C.int32_t(c.SubBlock), has_min: flag(c.Min), half_scale: flag(c.HalfScale)}
+	if c.Bits == 4 {
+		f.storage = C.GSK_CODES4
+		for i, v := range c.Table {
+			f.table[i] = C.int8_t(v)
+		}
+	}
+	return f
+}
+
+func flag(b bool) C.int32_t {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// isCodes says whether a form holds integer codes.
+func isCodes(f *C.gsk_form) bool { return f.storage == C.GSK_CODES8 || f.storage == C.GSK_CODES4 }
+
+// packedBytes is what a tensor takes on this device, a multiple of 64.
+func packedBytes(s device.TensorSpec) (int64, error) {
+	elements, ok := s.Shape.Elements()
+	if !ok {
+		return 0, errs.New(errs.ModelTensor, s.Name, "tensor %s has an impossible shape %v", s.Name, s.Shape)
+	}
+	n := elements * 4
+	switch s.Role {
+	case device.Lookup:
+		n, ok = s.Type.Bytes(elements)
+	case device.Matrix:
+		m := matrixOf(s, nil)
+		n = int64(m.panel_bytes) * ((s.Shape.Rows() + C.GSK_PANEL - 1) / C.GSK_PANEL)
+	}
+	if !ok {
+		return 0, errs.New(errs.ModelTensor, s.Name, "tensor %s has an impossible shape %v", s.Name, s.Shape)
+	}
+	return (n + C.GSK_ALIGN - 1) / C.GSK_ALIGN * C.GSK_ALIGN, nil
+}
+
+func matrixOf(s device.TensorSpec, data []byte) C.gsk_matrix {
+	m := C.gsk_matrix{n: C.int64_t(s.Shape.Rows()), k: C.int64_t(s.Shape.Columns()), form: formOf(s.Type)}
+	m.data = (*C.uint8_t)(unsafe.SliceData(data))
+	m.panel_bytes = C.int64_t(C.gsk_panel_bytes(&m.form, m.k))
+	return m
+}
+
+// packer implements device.Packer for one tensor of the weights region.
+type packer struct {
+	spec   device.TensorSpec
+	data   []byte
+	matrix *C.gsk_matrix // Matrix only
+}
+
+func newPacker(s device.TensorSpec, data []byte) *packer {
+	p := &packer{spec: s, data: data}
+	if s.Role == device.Matrix {
+		m := matrixOf(s, data)
+		p.matrix = &m
+	}
+	return p
+}
+
+func (p *packer) Feed() device.Feed {
+	switch {
+	case p.spec.Role == device.Lookup:
+		return device.FeedBlocks
+	case p.spec.Role == device.Matrix && isCodes(&p.matrix.form):
+		return device.FeedCodes
+	}
+	return device.FeedFloats
+}
+
+func (p *packer) PackBlocks(first int64, blocks []byte) error {
+	at, _ := p.spec.Type.Bytes(first)
+	copy(p.data[at:], blocks)
+	return nil
+}
+
+func (p *packer) PackCodes(first int64, codes []int8, scales, mins []float32) error {
+	C.gsk_pack_codes(p.matrix, C.int64_t(first), C.int64_t(len(codes)), (*C.int8_t)(unsafe.SliceData(codes)),
+		(*C.float)(unsafe.SliceData(scales)), (*C.float)(unsafe.SliceData(mins)))
+	return nil
+}
+
+func (p *packer) PackFloats(first int64, values []float32) error {
+	if p.matrix == nil {
+		dst := unsafe.Slice((*float32)(unsafe.Pointer(unsafe.SliceData(p.data))), len(p.data)/4)
+		copy(dst[first:], values)
+		return nil
+	}
+	C.gsk_pack_floats(p.matrix, C.int64_t(first), C.int64_t(len(values)), (*C.float)(unsafe.SliceData(values)))
+	return nil
+}
+
+func (p *packer) Finish() error { return nil }
+
+// weights implements device.Weights: all tensors in one region.
+type weights struct {
+	device    *Device
+	specs     []device.TensorSpec
+	offsets   []int64
+	region    *memory.Region
+	precision device.Precision
+	builders  []*device.TensorBuilder
+}
+
+// WeightBytes implements device.Device.
+func (d *Device) WeightBytes(specs []device.TensorSpec, _ device.Precision) (int64, error) {
+	total := int64(0)
+	for _, s := range specs {
+		n, err := packedBytes(s)
+		if err != nil {
+			return 0, err
+		}
+		total += n
+	}
+	return total, nil
+}
+
+// NewWeights implements device.Device.
+func (d *Device) NewWeights(specs []device.TensorSpec, p device.Precision) (device.Weights, error) {
+	w := &weights{device: d, specs: specs, offsets: make([]int64, len(specs)), precision: p, builders: make([]*device.TensorBuilder, len(specs))}
+	total := int64(0)
+	for i, s := range specs {
+		n, err := packedBytes(s)
+		if err != nil {
+			return nil, err
+		}
+		w.offsets[i] = total
+		total += n
+	}
+	var err error
+	if w.region, err = d.config.Ledger.Allocate(memory.Weights, total); err != nil {
+		return nil, err
+	}
+	w.region.AdviseHuge()
+	return w, nil
+}
+
+func (w *weights) data(i device.TensorID) []byte {
+	n, _ := packedBytes(w.specs[i])
+	return w.region.Bytes()[w.offsets[i]:][:n]
+}
+
+func (w *weights) Builder(i int) *device.TensorBuilder {
+	w.builders[i] = device.NewTensorBuilder(w.specs[i], newPacker(w.specs[i], w.data(device.TensorID(i))))
+	return w.builders[i]
+}
+
+func (w *weights) Seal() error {
+	for i, b := range w.builders {
+		if b == nil || !b.Done() {
+			return errs.New(errs.DeviceTensorCount, w.specs[i].Name, "tensor %s was not loaded", w.specs[i].Name)
+		}
+	}
+	w.builders = nil
+	if err := w.region.Seal(); err != nil {
+		return errs.Wrap(err, errs.MemoryAllocation, "weights", errs.NoOffset, "sealing the weights")
+	}
+	return nil
+}
+
+func (w *weights) Bytes() int64 { return w.region.Size() }
+
+func (w *weights) Close() { w.region.Free() }

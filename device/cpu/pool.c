@@ -1,0 +1,113 @@
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include "pool.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <unistd.h>
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+static void relax(void) { _mm_pause(); }
+static unsigned float_mode(void) { return _mm_getcsr(); }
+static void set_float_mode(unsigned m) { _mm_setcsr(m); }
+enum { DEFAULT_FLOAT_MODE = 0x1f80 }; /* no flush to zero, round to nearest, all exceptions masked */
+#else
+static void relax(void) {}
+static unsigned float_mode(void) { unsigned long r; __asm__ volatile("mrs %0, fpcr" : "=r"(r)); return (unsigned)r; }
+static void set_float_mode(unsigned m) { __asm__ volatile("msr fpcr, %0" : : "r"((unsigned long)m)); }
+enum { DEFAULT_FLOAT_MODE = 0 };
+#endif
+
+enum { MAX_THREADS = 64, SPINS = 2000 }; /* about 20 µs; longer spinning hurts where others hold the cores */
+
+static pthread_mutex_t turn = PTHREAD_MUTEX_INITIALIZER; /* one run at a time */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t wake = PTHREAD_COND_INITIALIZER, finished = PTHREAD_COND_INITIALIZER;
+static atomic_uint generation;
+static atomic_int running; /* workers that have not finished the present run */
+static int workers;        /* made so far */
+static int wanted;         /* workers that take part in the present run */
+static gsk_task task;
+static void *task_arg;
+
+static void *worker(void *p) {
+  int me = (int)(long)p;
+  unsigned seen = 0;
+  set_float_mode(DEFAULT_FLOAT_MODE);
+  for (;;) {
+    for (int i = 0; i < SPINS && atomic_load_explicit(&generation, memory_order_acquire) == seen; i++) relax();
+    pthread_mutex_lock(&lock);
+    while (atomic_load(&generation) == seen) pthread_cond_wait(&wake, &lock);
+    seen = atomic_load(&generation);
+    int mine = me <= wanted;
+    pthread_mutex_unlock(&lock);
+    if (!mine) continue;
+    task(task_arg, me);
+    if (atomic_fetch_sub(&running, 1) == 1) {
+      pthread_mutex_lock(&lock);
+      pthread_cond_signal(&finished);
+      pthread_mutex_unlock(&lock);
+    }
+  }
+  return NULL;
+}
+
+/* Makes missing workers. A system that gives no more threads gets fewer: the run is only slower. */
+static void grow(int n) {
+  sigset_t all, old;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &old);
+  while (workers < n) {
+    pthread_t t;
+    pthread_attr_t attr;
+    pthread_attr_init(&attr);
+    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+    pthread_attr_setstacksize(&attr, 256 << 10); /* no frame is over 64 KiB */
+    int failed = pthread_create(&t, &attr, worker, (void *)(long)(workers + 1));
+    pthread_attr_destroy(&attr);
+    if (failed) break;
+    workers++;
+  }
+  pthread_sigmask(SIG_SETMASK, &old, NULL);
+}
+
+void gsk_pool_run(int threads, gsk_task fn, void *arg) {
+  unsigned mode = float_mode();
+  set_float_mode(DEFAULT_FLOAT_MODE);
+  if (threads > MAX_THREADS) threads = MAX_THREADS;
+  if (threads <= 1) {
+    fn(arg, 0);
+    set_float_mode(mode);
+    return;
+  }
+  pthread_mutex_lock(&turn);
+  pthread_mutex_lock(&lock);
+  grow(threads - 1);
+  wanted = threads - 1 < workers ? threads - 1 : workers;
+  task = fn;
+  task_arg = arg;
+  atomic_store(&running, wanted);
+  atomic_fetch_add(&generation, 1);
+  pthread_cond_broadcast(&wake);
+  pthread_mutex_unlock(&lock);
+  fn(arg, 0);
+  for (int i = 0; i < SPINS && atomic_load(&running); i++) relax();
+  pthread_mutex_lock(&lock);
+  while (atomic_load(&running)) pthread_cond_wait(&finished, &lock);
+  pthread_mutex_unlock(&lock);
+  pthread_mutex_unlock(&turn);
+  set_float_mode(mode);
+}
+
+int gsk_usable_cores(void) {
+#ifdef __linux__
+  cpu_set_t set;
+  if (sched_getaffinity(0, sizeof set, &set) == 0) return CPU_COUNT(&set);
+#endif
+  long n = sysconf(_SC_NPROCESSORS_ONLN);
+  return n > 0 ? (int)n : 1;
+}

@@ -1,0 +1,8 @@
+//go:build !amd64
+
+package cpu
+
+// #include "kernels.h"
+import "C"
+
+var kernelSets = []kernelSet{{"portable", nil, &C.gsk_portable}}
