@@ -1,0 +1,22 @@
+// Jobs on their way to the core and back.
+#ifndef JOB_H
+#define JOB_H
+#include <node_api.h>
+#include <napi.h>
+
+// Makes what jobs need in this environment; called once per environment.
+bool setUpJobs(napi_env env);
+
+// submit(kind, handle, request, texts, callback, progress) → job id
+Napi::Value submit(const Napi::CallbackInfo &info);
+// cancel(id)
+void cancel(const Napi::CallbackInfo &info);
+// stats() → { live, late }
+Napi::Value stats(const Napi::CallbackInfo &info);
+// refuseExternal(flag): results are copied, as where the host allows no external buffers; for tests
+void refuseExternal(const Napi::CallbackInfo &info);
+
+// Settings for gs_start that carry the callbacks.
+struct gs_settings;
+void setCallbacks(gs_settings *settings);
+#endif

@@ -1,0 +1,23 @@
+{
+  "targets": [
+    {
+      "target_name": "gguf_stream",
+      "sources": ["addon/addon.cc", "addon/job.cc", "addon/library.cc"],
+      "include_dirs": [
+        "goloader/capi",
+        "<!(node -p \"require('node-api-headers').include_dir\")",
+        "<!(node -p \"require('node-addon-api').include_dir\")"
+      ],
+      "defines": [
+        "NAPI_VERSION=8",
+        "NAPI_CPP_EXCEPTIONS",
+        "NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS",
+        "NODE_ADDON_API_DISABLE_DEPRECATED"
+      ],
+      "cflags_cc": ["-std=c++17", "-fvisibility=hidden", "-Wall", "-Wextra", "-Werror", "-Wframe-larger-than=65536"],
+      "cflags_cc!": ["-fno-exceptions", "-fno-rtti"],
+      "ldflags": ["-Wl,-z,nodelete"],
+      "libraries": ["-ldl", "-lpthread"]
+    }
+  ]
+}

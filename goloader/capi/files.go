@@ -1,0 +1,88 @@
+package main
+
+import (
+	"gguf-stream/goloader/embedder"
+	"gguf-stream/goloader/limits"
+)
+
+// fileJob is what every job on an open file begins with.
+func (c *core) fileJob(j *job) (*embedder.File, fileMessage, error) {
+	var m fileMessage
+	f, err := find[*embedder.File](&c.handles, uint64(j.c.handle))
+	if err == nil {
+		err = j.request(&m)
+	}
+	return f, m, err
+}
+
+func (c *core) fileOpen(j *job) error {
+	var m fileMessage
+	if err := j.request(&m); err != nil {
+		return err
+	}
+	f, err := c.runtime.OpenFile(m.Path)
+	if err != nil {
+		return err
+	}
+	return j.reply(fileOpenReply{Handle: c.handles.add(f), Info: f.Info()})
+}
+
+func (c *core) fileMetadata(j *job) error {
+	f, m, err := c.fileJob(j)
+	if err != nil {
+		return err
+	}
+	reply, err := f.Metadata(m.Key, m.From, m.Count)
+	if err != nil {
+		return err
+	}
+	return j.reply(reply)
+}
+
+func (c *core) fileTensors(j *job) error {
+	f, m, err := c.fileJob(j)
+	if err != nil {
+		return err
+	}
+	tensors, err := f.Tensors(m.From, m.Count)
+	if err != nil {
+		return err
+	}
+	return j.reply(tensors)
+}
+
+func (c *core) filePlan(j *job) error {
+	f, m, err := c.fileJob(j)
+	if err != nil {
+		return err
+	}
+	plan, err := f.Plan(precisions[m.Precision])
+	if err != nil {
+		return err
+	}
+	return j.reply(plan)
+}
+
+func (c *core) fileChunk(j *job) error {
+	f, m, err := c.fileJob(j)
+	if err != nil {
+		return err
+	}
+	out, err := j.output(limits.ChunkBytes)
+	if err != nil {
+		return err
+	}
+	chunk, err := f.Chunk(m.Tensor, m.Offset, out)
+	if err != nil {
+		return err
+	}
+	return j.reply(chunk)
+}
+
+func (c *core) fileLoad(j *job) error {
+	f, m, err := c.fileJob(j)
+	if err != nil {
+		return err
+	}
+	return f.Load(m.Tensor, j.cancelled(), j.floats)
+}

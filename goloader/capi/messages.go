@@ -1,0 +1,59 @@
+package main
+
+import (
+	"gguf-stream/device"
+	"gguf-stream/goloader/embedder"
+	"gguf-stream/goloader/errs"
+)
+
+// The JSON messages. js/embedder.js and js/gguf-file.js use the same names.
+
+type openMessage struct {
+	Path        string `json:"path"`
+	Precision   string `json:"precision"` // "exact", "fast"
+	Device      string `json:"device"`
+	Pooling     string `json:"pooling"`
+	Threads     int    `json:"threads"`
+	MaxTokens   int    `json:"maxTokens"`
+	MemoryLimit int64  `json:"memoryLimit"`
+}
+
+var precisions = map[string]device.Precision{"": device.Exact, "exact": device.Exact, "fast": device.Fast}
+
+func (m *openMessage) options() (embedder.OpenOptions, error) {
+	p, known := precisions[m.Precision]
+	if !known {
+		return embedder.OpenOptions{}, errs.New(errs.ArgumentInvalid, "precision", "precision %q; 'exact' or 'fast' was expected", m.Precision)
+	}
+	return embedder.OpenOptions{LoadOptions: embedder.LoadOptions{Path: m.Path, Precision: p, Device: m.Device, MemoryLimit: m.MemoryLimit},
+		Pooling: m.Pooling, MaxTokens: m.MaxTokens, Threads: m.Threads}, nil
+}
+
+type openReply struct {
+	Handle uint64        `json:"handle"`
+	Info   embedder.Info `json:"info"`
+}
+
+type tokenizeMessage struct {
+	embedder.CallOptions
+	Count bool `json:"count"` // only the counts
+}
+
+type tokenizeReply struct {
+	Counts []int `json:"counts"`
+}
+
+type fileOpenReply struct {
+	Handle uint64            `json:"handle"`
+	Info   embedder.FileInfo `json:"info"`
+}
+
+type fileMessage struct {
+	Path      string `json:"path"`
+	Key       string `json:"key"`
+	Tensor    string `json:"tensor"`
+	Precision string `json:"precision"`
+	From      int64  `json:"from"`
+	Count     int64  `json:"count"`
+	Offset    int64  `json:"offset"`
+}

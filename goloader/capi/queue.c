@@ -1,0 +1,111 @@
+/* JS threads hand over jobs here, in C: they never enter the Go runtime. */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include "queue.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#define GS_EXPORT __attribute__((visibility("default")))
+
+enum { MAX_KERNELS = 8, MAPPED_BYTES = 65536 }; /* outputs from here on are mappings of their own */
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t filled = PTHREAD_COND_INITIALIZER;
+static gs_job *head, **tail = &head;
+static gs_settings settings;
+static gs_counters *page;
+static gs_kernel_info kernels[MAX_KERNELS];
+static uint32_t kernel_count, selected_kernel;
+
+void gs_configure(const gs_settings *s, gs_counters *counters) {
+  settings = *s;
+  page = counters;
+}
+
+void gs_add_kernel(const char *name, const char *needs, int selected) {
+  if (kernel_count == MAX_KERNELS) return;
+  gs_kernel_info *k = &kernels[kernel_count];
+  strncpy(k->name, name, sizeof k->name - 1);
+  strncpy(k->needs, needs, sizeof k->needs - 1);
+  if (selected) selected_kernel = kernel_count;
+  kernel_count++;
+}
+
+GS_EXPORT uint32_t gs_abi_version(void) { return GS_ABI_VERSION; }
+
+GS_EXPORT void gs_submit(gs_job *job) {
+  job->next = NULL;
+  pthread_mutex_lock(&lock);
+  *tail = job;
+  tail = &job->next;
+  pthread_cond_signal(&filled);
+  pthread_mutex_unlock(&lock);
+}
+
+gs_job *gs_take(void) {
+  pthread_mutex_lock(&lock);
+  while (!head) pthread_cond_wait(&filled, &lock);
+  gs_job *job = head;
+  head = job->next;
+  if (!head) tail = &head;
+  pthread_mutex_unlock(&lock);
+  return job;
+}
+
+void gs_finish(gs_job *job) { settings.done(job); }
+
+void gs_report(gs_job *job, uint64_t loaded, uint64_t total, const char *tensor) {
+  settings.progress(job, loaded, total, tensor);
+}
+
+GS_EXPORT void gs_cancel(gs_job *job) { __atomic_store_n(&job->cancelled, 1, __ATOMIC_RELAXED); }
+
+int32_t gs_is_cancelled(gs_job *job) { return (int32_t)__atomic_load_n(&job->cancelled, __ATOMIC_RELAXED); }
+
+GS_EXPORT gs_counters *gs_counters_page(void) { return page; }
+
+GS_EXPORT uint32_t gs_kernels(const gs_kernel_info **sets, uint32_t *selected) {
+  *sets = kernels;
+  *selected = selected_kernel;
+  return kernel_count;
+}
+
+GS_EXPORT int32_t gs_output_new(gs_output *output, uint64_t size) {
+  void *data;
+  if (size < MAPPED_BYTES) {
+    data = malloc(size ? size : 1);
+  } else {
+    data = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (data == MAP_FAILED) data = NULL;
+  }
+  if (!data) return 1;
+  output->data = data;
+  output->size = size;
+  __atomic_add_fetch(&page->output, (int64_t)size, __ATOMIC_RELAXED);
+  __atomic_add_fetch(&page->regions, 1, __ATOMIC_RELAXED);
+  return 0;
+}
+
+GS_EXPORT void gs_output_free(void *data, uint64_t size) {
+  if (!data) return;
+  if (size < MAPPED_BYTES) free(data);
+  else munmap(data, size);
+  __atomic_sub_fetch(&page->output, (int64_t)size, __ATOMIC_RELAXED);
+  __atomic_sub_fetch(&page->regions, 1, __ATOMIC_RELAXED);
+}
+
+GS_EXPORT void gs_reply_free(char *reply) { free(reply); }
+
+GS_EXPORT int32_t gs_reserve(int64_t bytes, int64_t limit) {
+  int64_t have = __atomic_load_n(&page->reserved, __ATOMIC_RELAXED);
+  do {
+    if (bytes < 0 || bytes > limit - have) return 0;
+  } while (!__atomic_compare_exchange_n(&page->reserved, &have, have + bytes, 1, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
+  return 1;
+}
+
+GS_EXPORT void gs_unreserve(int64_t bytes) { __atomic_sub_fetch(&page->reserved, bytes, __ATOMIC_RELAXED); }

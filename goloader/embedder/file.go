@@ -1,0 +1,317 @@
+package embedder
+
+import (
+	"math"
+	"strconv"
+	"sync"
+	"sync/atomic"
+
+	"gguf-stream/device"
+	"gguf-stream/goloader/errs"
+	"gguf-stream/goloader/gguf"
+	"gguf-stream/goloader/limits"
+	"gguf-stream/goloader/stream"
+)
+
+// File is an open GGUF file for openGguf(): its metadata, its tensors, no model.
+type File struct {
+	runtime *Runtime
+	mu      sync.Mutex // one call at a time; Close waits
+	file    *gguf.File // nil when closed
+	path    string
+}
+
+// OpenFile reads a file's header.
+func (r *Runtime) OpenFile(path string) (*File, error) {
+	f, err := gguf.Open(path, r.ledger)
+	if err != nil {
+		return nil, err
+	}
+	return &File{runtime: r, file: f, path: path}, nil
+}
+
+// FileInfo is what the header says.
+type FileInfo struct {
+	Path      string `json:"path"`
+	Version   int    `json:"version"`
+	BigEndian bool   `json:"bigEndian"`
+	Alignment int64  `json:"alignment"`
+	FileBytes int64  `json:"fileBytes"`
+	Pairs     int    `json:"pairs"`
+	Tensors   int    `json:"tensors"`
+	Parts     int    `json:"parts"`
+}
+
+// Info is the header's.
+func (f *File) Info() FileInfo {
+	g := f.file
+	return FileInfo{f.path, g.Version(), g.BigEndian(), g.Alignment(), g.Size(), g.Pairs(), g.Tensors(), g.Parts()}
+}
+
+// Close frees the index and closes the descriptors.
+func (f *File) Close() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.file != nil {
+		f.file.Close()
+		f.file = nil
+	}
+}
+
+// open locks the file for a call.
+func (f *File) open() (*gguf.File, func(), error) {
+	f.mu.Lock()
+	if f.file == nil {
+		f.mu.Unlock()
+		return nil, nil, errs.New(errs.Closed, "", "the file is closed")
+	}
+	return f.file, f.mu.Unlock, nil
+}
+
+// Value is a metadata value as JSON has room for it: 64-bit integers as decimal strings, floats that are
+// no JSON numbers by name, arrays by type and length.
+type Value struct {
+	Type        string `json:"type"`
+	Value       any    `json:"value,omitempty"`
+	ElementType string `json:"elementType,omitempty"`
+	Length      int64  `json:"length,omitempty"`
+}
+
+// Pair is a key and its value.
+type Pair struct {
+	Key   string `json:"key"`
+	Value Value  `json:"value"`
+}
+
+// MetadataReply answers one of the three questions of Metadata.
+type MetadataReply struct {
+	Found  bool   `json:"found"`
+	Value  *Value `json:"value,omitempty"`
+	Pairs  []Pair `json:"pairs,omitempty"`
+	Values []any  `json:"values,omitempty"`
+}
+
+// pageEntries bounds a reply, whatever the caller asks for.
+const pageEntries = 4096
+
+// Metadata looks one key up (count 0), lists pairs (no key), or lists an array's elements.
+func (f *File) Metadata(key string, from, count int64) (*MetadataReply, error) {
+	g, unlock, err := f.open()
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	count = min(count, pageEntries)
+	if key == "" {
+		return pairs(g, from, count)
+	}
+	v, found, err := g.Find(key)
+	if err != nil || !found {
+		return &MetadataReply{}, err
+	}
+	if count > 0 {
+		values, err := elements(v, from, count)
+		return &MetadataReply{Found: true, Values: values}, err
+	}
+	value, err := valueOf(v)
+	return &MetadataReply{Found: true, Value: &value}, err
+}
+
+func pairs(g *gguf.File, from, count int64) (*MetadataReply, error) {
+	r := &MetadataReply{Pairs: []Pair{}}
+	for i := from; i < min(from+count, int64(g.Pairs())); i++ {
+		v, err := g.Pair(int(i))
+		if err != nil {
+			return nil, err
+		}
+		value, err := valueOf(v)
+		if err != nil {
+			return nil, err
+		}
+		r.Pairs = append(r.Pairs, Pair{v.Key(), value})
+	}
+	return r, nil
+}
+
+func valueOf(v gguf.Value) (Value, error) {
+	out := Value{Type: v.Type().String()}
+	switch v.Type() {
+	case gguf.Array:
+		a, err := v.Array()
+		out.ElementType, out.Length = a.ElementType.String(), a.Len
+		return out, err
+	case gguf.String:
+		s, err := v.Text()
+		out.Value = s
+		return out, err
+	}
+	bits, err := v.Bits()
+	out.Value = number(v.Type(), bits)
+	return out, err
+}
+
+func number(t gguf.ValueType, bits uint64) any {
+	switch t {
+	case gguf.Bool:
+		return bits != 0
+	case gguf.U64:
+		return strconv.FormatUint(bits, 10)
+	case gguf.I64:
+		return strconv.FormatInt(int64(bits), 10)
+	case gguf.F32:
+		return float(float64(math.Float32frombits(uint32(bits))))
+	case gguf.F64:
+		return float(math.Float64frombits(bits))
+	}
+	return int64(bits)
+}
+
+// float is a JSON number, or the name of what JSON lacks.
+func float(x float64) any {
+	switch {
+	case math.IsNaN(x):
+		return "NaN"
+	case math.IsInf(x, 1):
+		return "Infinity"
+	case math.IsInf(x, -1):
+		return "-Infinity"
+	}
+	return x
+}
+
+func elements(v gguf.Value, from, count int64) ([]any, error) {
+	a, err := v.Array()
+	if err != nil {
+		return nil, err
+	}
+	out := []any{}
+	if a.ElementType == gguf.String {
+		err = a.Strings(from, func(_ int64, s []byte) error {
+			out = append(out, string(s))
+			return stopAfter(len(out), count)
+		})
+	} else {
+		err = a.Numbers(from, func(_ int64, bits uint64) error {
+			out = append(out, number(a.ElementType, bits))
+			return stopAfter(len(out), count)
+		})
+	}
+	if err == errStop {
+		err = nil
+	}
+	return out, err
+}
+
+var errStop = errs.New(errs.InternalFault, "", "stop")
+
+func stopAfter(n int, count int64) error {
+	if int64(n) >= count {
+		return errStop
+	}
+	return nil
+}
+
+// TensorReply is a tensor info.
+type TensorReply struct {
+	Name   string  `json:"name"`
+	Shape  []int64 `json:"shape"`
+	Type   string  `json:"type"`
+	Offset int64   `json:"offset"`
+	Bytes  int64   `json:"bytes"`
+	Part   int     `json:"part"`
+}
+
+// Tensors lists tensor infos.
+func (f *File) Tensors(from, count int64) (map[string][]TensorReply, error) {
+	g, unlock, err := f.open()
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	out := []TensorReply{}
+	for i := from; i < min(from+min(count, pageEntries), int64(g.Tensors())); i++ {
+		t := g.Tensor(int(i))
+		out = append(out, TensorReply{t.Name, t.Shape, t.Type.Name, t.Offset, t.Bytes, t.Part})
+	}
+	return map[string][]TensorReply{"tensors": out}, nil
+}
+
+// Plan is what loading the file as a model would need.
+func (f *File) Plan(p device.Precision) (*Plan, error) {
+	g, unlock, err := f.open()
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	return f.runtime.plan(g, f.runtime.cpu, p)
+}
+
+// ChunkReply describes a chunk.
+type ChunkReply struct {
+	Offset       int64 `json:"offset"`
+	FirstElement int64 `json:"firstElement"`
+	Elements     int64 `json:"elements"`
+	Bytes        int64 `json:"bytes"`
+	Next         int64 `json:"next"` // −1 behind the last chunk
+}
+
+func tensorOf(g *gguf.File, name string) (gguf.TensorInfo, error) {
+	t, found := g.FindTensor(name)
+	if !found {
+		return t, errs.New(errs.GGUFTensorNotFound, name, "no tensor of the file is called %q", name)
+	}
+	return t, nil
+}
+
+// Chunk reads whole blocks from byte offset of a tensor into dst (limits.ChunkBytes), as they are in the file.
+func (f *File) Chunk(name string, offset int64, dst []byte) (*ChunkReply, error) {
+	g, unlock, err := f.open()
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	t, err := tensorOf(g, name)
+	if err != nil {
+		return nil, err
+	}
+	block := int64(t.Type.BlockBytes)
+	if offset < 0 || offset%block != 0 || offset > t.Bytes {
+		return nil, errs.New(errs.ArgumentInvalid, "offset", "offset %d is no block's start of tensor %s (%d bytes, blocks of %d)", offset, name, t.Bytes, block)
+	}
+	n := min(int64(limits.ChunkBytes)/block*block, t.Bytes-offset)
+	r := &ChunkReply{Offset: t.Offset + offset, FirstElement: offset / block * int64(t.Type.BlockElements),
+		Elements: n / block * int64(t.Type.BlockElements), Bytes: n, Next: offset + n}
+	if r.Next == t.Bytes {
+		r.Next = -1
+	}
+	return r, g.ReadTensor(&t, offset, dst[:n])
+}
+
+// Load decodes a tensor into memory that allocate gives.
+func (f *File) Load(name string, cancelled *atomic.Uint32, allocate func(int64) ([]float32, error)) error {
+	g, unlock, err := f.open()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	t, err := tensorOf(g, name)
+	if err != nil {
+		return err
+	}
+	n, _ := t.Shape.Elements()
+	release, err := f.runtime.monitor.TryAllocate(n*4+stream.WorkingBytes, 0, name)
+	if err != nil {
+		return err
+	}
+	defer release()
+	out, err := allocate(n)
+	if err != nil {
+		return err
+	}
+	l, err := stream.NewLoader(g, f.runtime.ledger)
+	if err != nil {
+		return err
+	}
+	defer l.Close()
+	return l.ReadFloats(t, out, cancelled)
+}
