@@ -20,6 +20,7 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+#pragma GCC visibility push(default) /* all else in the library is hidden */
 
 /* Raised when anything in this file changes; the addon refuses a core of another number. */
 #define GS_ABI_VERSION 1
@@ -126,6 +127,7 @@ void gs_reply_free(char *reply);
 int32_t gs_reserve(int64_t bytes, int64_t limit);
 void gs_unreserve(int64_t bytes);
 
+#pragma GCC visibility pop
 #ifdef __cplusplus
 }
 #endif

@@ -9,8 +9,6 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#define GS_EXPORT __attribute__((visibility("default")))
-
 enum { MAX_KERNELS = 8, MAPPED_BYTES = 65536 }; /* outputs from here on are mappings of their own */
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -35,9 +33,9 @@ void gs_add_kernel(const char *name, const char *needs, int selected) {
   kernel_count++;
 }
 
-GS_EXPORT uint32_t gs_abi_version(void) { return GS_ABI_VERSION; }
+uint32_t gs_abi_version(void) { return GS_ABI_VERSION; }
 
-GS_EXPORT void gs_submit(gs_job *job) {
+void gs_submit(gs_job *job) {
   job->next = NULL;
   pthread_mutex_lock(&lock);
   *tail = job;
@@ -62,19 +60,19 @@ void gs_report(gs_job *job, uint64_t loaded, uint64_t total, const char *tensor)
   settings.progress(job, loaded, total, tensor);
 }
 
-GS_EXPORT void gs_cancel(gs_job *job) { __atomic_store_n(&job->cancelled, 1, __ATOMIC_RELAXED); }
+void gs_cancel(gs_job *job) { __atomic_store_n(&job->cancelled, 1, __ATOMIC_RELAXED); }
 
 int32_t gs_is_cancelled(gs_job *job) { return (int32_t)__atomic_load_n(&job->cancelled, __ATOMIC_RELAXED); }
 
-GS_EXPORT gs_counters *gs_counters_page(void) { return page; }
+gs_counters *gs_counters_page(void) { return page; }
 
-GS_EXPORT uint32_t gs_kernels(const gs_kernel_info **sets, uint32_t *selected) {
+uint32_t gs_kernels(const gs_kernel_info **sets, uint32_t *selected) {
   *sets = kernels;
   *selected = selected_kernel;
   return kernel_count;
 }
 
-GS_EXPORT int32_t gs_output_new(gs_output *output, uint64_t size) {
+int32_t gs_output_new(gs_output *output, uint64_t size) {
   void *data;
   if (size < MAPPED_BYTES) {
     data = malloc(size ? size : 1);
@@ -90,7 +88,7 @@ GS_EXPORT int32_t gs_output_new(gs_output *output, uint64_t size) {
   return 0;
 }
 
-GS_EXPORT void gs_output_free(void *data, uint64_t size) {
+void gs_output_free(void *data, uint64_t size) {
   if (!data) return;
   if (size < MAPPED_BYTES) free(data);
   else munmap(data, size);
@@ -98,9 +96,9 @@ GS_EXPORT void gs_output_free(void *data, uint64_t size) {
   __atomic_sub_fetch(&page->regions, 1, __ATOMIC_RELAXED);
 }
 
-GS_EXPORT void gs_reply_free(char *reply) { free(reply); }
+void gs_reply_free(char *reply) { free(reply); }
 
-GS_EXPORT int32_t gs_reserve(int64_t bytes, int64_t limit) {
+int32_t gs_reserve(int64_t bytes, int64_t limit) {
   int64_t have = __atomic_load_n(&page->reserved, __ATOMIC_RELAXED);
   do {
     if (bytes < 0 || bytes > limit - have) return 0;
@@ -108,4 +106,4 @@ GS_EXPORT int32_t gs_reserve(int64_t bytes, int64_t limit) {
   return 1;
 }
 
-GS_EXPORT void gs_unreserve(int64_t bytes) { __atomic_sub_fetch(&page->reserved, bytes, __ATOMIC_RELAXED); }
+void gs_unreserve(int64_t bytes) { __atomic_sub_fetch(&page->reserved, bytes, __ATOMIC_RELAXED); }

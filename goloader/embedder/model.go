@@ -347,7 +347,15 @@ func describe(f *gguf.File, m *model, plan *Plan, o LoadOptions, kernels string)
 		WeightBytes: plan.Weights, HiddenSize: c.HiddenSize, Layers: c.Layers, Heads: c.Heads, FeedForward: c.FeedForward,
 		ContextLength: c.Context, MaxTokens: c.Context, VocabularySize: m.tokenizer.Len(), Parameters: c.Parameters,
 		Pooling: encoder.PoolingName(c.Pooling), Precision: precisionNames[o.Precision], Device: m.key.device, Kernels: kernels,
-		Family: m.family.Name, Prefixes: m.family.Prefixes, Dimensions: m.family.Dimensions, TensorTypes: plan.Types}, err
+		Family: m.family.Name, Prefixes: orEmpty(m.family.Prefixes), Dimensions: append([]int{}, m.family.Dimensions...), TensorTypes: plan.Types}, err
+}
+
+// orEmpty: JSON's {} instead of null.
+func orEmpty(m map[string]string) map[string]string {
+	if m == nil {
+		return map[string]string{}
+	}
+	return m
 }
 
 // queue is a model's waiting requests; a goroutine drains it while there are any.

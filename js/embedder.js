@@ -1,0 +1,348 @@
+'use strict';
+
+const path = require('node:path');
+const { EventEmitter } = require('node:events');
+const { Kind, call, native } = require('./native');
+const { GgufError, argumentError, closedError } = require('./errors');
+const { CrashPrevention, MemoryGuard, memoryReport } = require('./memory');
+const options = require('./options');
+
+/**
+ * @import { CallOptions, EmbedManyOptions, LoadOptions, ModelInfo, Details } from './index.js'
+ * @typedef {{ vectors: Float32Array, tokens?: number[], truncated?: number[] }} Slice
+ */
+
+const defaultModel = path.join(__dirname, '..', 'models', 'all-MiniLM-L6-v2.Q8_0.gguf');
+const defaultTextBytes = 1 << 20;
+const defaultQueuedTexts = 65536;
+
+// A slice is what one job takes: copying it holds the JS thread for well under a millisecond.
+const sliceTexts = 256;
+const sliceUnits = 128 * 1024; // UTF-16
+const slicesUnderWay = 2; // one computes, one waits
+
+/** Handles of embedders that were dropped without close(). @type {FinalizationRegistry<{ handle: number }>} */
+const forgotten = new FinalizationRegistry((state) => {
+  if (state.handle) call(Kind.close, { handle: state.handle }).catch(() => {});
+});
+
+/** A model's users' handle: lazy, shared by concurrent callers. Made by loadEmbedder. */
+class Embedder extends EventEmitter {
+  #options;
+  #callDefaults;
+  #watch = new CrashPrevention();
+  /** @type {Promise<this> | undefined} */
+  #ready;
+  /** @type {{ handle: number }} */
+  #state = { handle: 0 };
+  /** @type {ModelInfo | undefined} */
+  #info;
+  #closed = false;
+  /** @type {Promise<void> | undefined} */
+  #closing;
+  #queued = 0;
+
+  /** @param {Record<string, any>} checked */
+  constructor(checked) {
+    super();
+    this.#options = { maxTextBytes: defaultTextBytes, maxQueuedTexts: defaultQueuedTexts, ...checked };
+    this.#callDefaults = Object.fromEntries(Object.keys(options.shared).flatMap((k) => (checked[k] === undefined ? [] : [[k, checked[k]]])));
+    for (const event of ['heap-safe', 'heap-critical']) this.#watch.on(event, (report) => this.emit(event, report));
+    forgotten.register(this, this.#state, this);
+  }
+
+  /** Loads the model now. Concurrent callers share one load; a failed one may be tried again. */
+  async ready() {
+    return this.#load();
+  }
+
+  #load() {
+    if (this.#closed) throw closedError('embedder');
+    this.#ready ??= this.#open().catch((e) => {
+      this.#ready = undefined;
+      throw e;
+    });
+    return this.#ready;
+  }
+
+  async #open() {
+    const { model = defaultModel, precision, threads, device, memoryLimit, pooling, maxTokens, signal, onProgress } = this.#options;
+    const wantsProgress = onProgress || this.listenerCount('progress') > 0;
+    /** @param {number} loadedBytes @param {number} totalBytes */
+    const progress = (loadedBytes, totalBytes) => {
+      const p = { loadedBytes, totalBytes };
+      onProgress?.(p);
+      this.emit('progress', p);
+    };
+    const request = { path: path.resolve(model), precision, threads, device, memoryLimit, pooling, maxTokens };
+    const { reply } = await call(Kind.open, { request, signal, progress: wantsProgress ? progress : undefined });
+    if (this.#closed) {
+      await call(Kind.close, { handle: reply.handle });
+      throw closedError('embedder');
+    }
+    this.#state.handle = reply.handle;
+    this.#info = Object.freeze(reply.info);
+    return this;
+  }
+
+  /** Checked options of a call over the embedder's defaults. @param {unknown} given @param {options.Table} table */
+  #callOptions(given, table) {
+    return { ...this.#callDefaults, ...options.check(given, table, 'options') };
+  }
+
+  /** Throws when the queue is full; nothing was taken then. @param {number} texts */
+  #enqueue(texts) {
+    if (this.#queued > 0 && this.#queued + texts > this.#options.maxQueuedTexts) {
+      throw new GgufError({ code: 'ERR_BUSY', kind: 'state', message: `${this.#queued} texts are queued; at most ${this.#options.maxQueuedTexts} may be (maxQueuedTexts)` });
+    }
+    this.#queued += texts;
+  }
+
+  /**
+   * One job of texts.
+   * @param {string[]} texts
+   * @param {Record<string, any>} o
+   * @returns {Promise<Slice>}
+   */
+  async #embedSlice(texts, o) {
+    const { signal, output: _, ...request } = o;
+    await this.#watch.check();
+    if (!this.#info) await this.#load();
+    if (this.#closed) throw closedError('embedder');
+    const { reply, output } = await call(Kind.embed, { handle: this.#state.handle, request, texts, signal });
+    return { vectors: new Float32Array(/** @type {ArrayBuffer} */ (output)), ...reply };
+  }
+
+  /**
+   * @param {string} text
+   * @param {CallOptions} [callOptions]
+   * @returns {Promise<any>}
+   */
+  async embed(text, callOptions) {
+    options.checkText(text, 'text', this.#options.maxTextBytes);
+    const o = this.#callOptions(callOptions, options.callOptions);
+    this.#enqueue(1);
+    try {
+      const { vectors, tokens, truncated } = await this.#embedSlice([text], o);
+      return tokens && truncated ? { vector: vectors, tokens: tokens[0], truncated: truncated[0] } : vectors;
+    } finally {
+      this.#queued--;
+    }
+  }
+
+  /**
+   * @param {readonly string[]} texts
+   * @param {EmbedManyOptions} [callOptions]
+   * @returns {Promise<any>}
+   */
+  async embedMany(texts, callOptions) {
+    if (!Array.isArray(texts)) throw argumentError('texts', 'an array of strings', texts);
+    const o = this.#callOptions(callOptions, options.manyOptions);
+    const list = texts.slice(); // the caller may change theirs while we work
+    for (let i = 0; i < list.length; i++) options.checkText(list[i], `texts[${i}]`, this.#options.maxTextBytes);
+    if (o.details && o.output === 'matrix') throw argumentError('details', "absent with output 'matrix'", true);
+    this.#enqueue(list.length);
+    try {
+      return o.output === 'matrix' ? await this.#matrix(list, o) : await this.#vectors(list, o);
+    } finally {
+      this.#queued -= list.length;
+    }
+  }
+
+  /** @param {string[]} list @param {Record<string, any>} o */
+  async #vectors(list, o) {
+    MemoryGuard.check(list.length * 8);
+    /** @type {(Float32Array | Details)[]} */
+    const out = [];
+    for await (const slice of this.#slices(list, o)) for (const v of each(slice)) out.push(v);
+    return out;
+  }
+
+  /** @param {string[]} list @param {Record<string, any>} o */
+  async #matrix(list, o) {
+    if (list.length === 0) return new Float32Array(0);
+    if (fitsOneSlice(list)) return (await this.#embedSlice(list, o)).vectors;
+    /** @type {Float32Array | undefined} */
+    let matrix;
+    let at = 0;
+    for await (const { vectors, count } of this.#slices(list, o)) {
+      matrix ??= new Float32Array((vectors.length / count) * list.length);
+      matrix.set(vectors, at);
+      at += vectors.length;
+    }
+    return matrix;
+  }
+
+  /**
+   * The texts' vectors slice by slice, in order, with a few slices under way.
+   * @param {Iterable<string> | AsyncIterable<string>} texts
+   * @param {Record<string, any>} o
+   * @returns {AsyncGenerator<Slice & { count: number }>}
+   */
+  async *#slices(texts, o) {
+    /** @type {Promise<Slice & { count: number }>[]} */
+    const underWay = [];
+    try {
+      for await (const slice of slicesOf(texts)) {
+        const job = this.#embedSlice(slice, o).then((s) => ({ ...s, count: slice.length }));
+        job.catch(() => {}); // it is awaited below, in order
+        underWay.push(job);
+        if (underWay.length >= slicesUnderWay) yield await /** @type {Promise<Slice & { count: number }>} */ (underWay.shift());
+      }
+      while (underWay.length > 0) yield await /** @type {Promise<Slice & { count: number }>} */ (underWay.shift());
+    } finally {
+      await Promise.allSettled(underWay);
+    }
+  }
+
+  /**
+   * @param {Iterable<string> | AsyncIterable<string>} texts
+   * @param {CallOptions} [callOptions]
+   * @returns {AsyncGenerator<any>}
+   */
+  embedStream(texts, callOptions) {
+    const source = /** @type {any} */ (texts);
+    if (typeof texts === 'string' || (typeof source?.[Symbol.asyncIterator] !== 'function' && typeof source?.[Symbol.iterator] !== 'function')) throw argumentError('texts', 'an iterable of strings', texts);
+    const o = this.#callOptions(callOptions, options.callOptions);
+    return this.#stream(texts, o);
+  }
+
+  /** @param {Iterable<string> | AsyncIterable<string>} texts @param {Record<string, any>} o */
+  async *#stream(texts, o) {
+    const limit = this.#options.maxTextBytes;
+    async function* checked() {
+      let i = 0;
+      for await (const t of texts) {
+        options.checkText(t, `texts[${i++}]`, limit);
+        yield t;
+      }
+    }
+    for await (const slice of this.#slices(checked(), o)) yield* each(slice);
+  }
+
+  /** @param {string} text @param {object} [given] @param {boolean} [count] */
+  async #tokenize(text, given, count) {
+    options.checkText(text, 'text', this.#options.maxTextBytes);
+    const { signal, ...request } = options.check(given, options.tokenizeOptions, 'options');
+    if (request.parseSpecial === undefined && this.#callDefaults.parseSpecial !== undefined) request.parseSpecial = this.#callDefaults.parseSpecial;
+    if (!this.#info) await this.#load();
+    if (this.#closed) throw closedError('embedder');
+    return call(Kind.tokenize, { handle: this.#state.handle, texts: [text], request: { ...request, count }, signal });
+  }
+
+  /** @param {string} text @param {object} [o] */
+  async tokenize(text, o) {
+    const { output } = await this.#tokenize(text, o);
+    return new Uint32Array(/** @type {ArrayBuffer} */ (output));
+  }
+
+  /** @param {string} text @param {object} [o] */
+  async countTokens(text, o) {
+    const { reply } = await this.#tokenize(text, o, true);
+    return /** @type {number} */ (reply.counts[0]);
+  }
+
+  /** @param {Float32Array} a @param {Float32Array} b */
+  similarity(a, b) {
+    return similarity(a, b);
+  }
+
+  get info() {
+    return this.#info;
+  }
+
+  memory() {
+    return memoryReport();
+  }
+
+  /** Rejects what is queued with ERR_CLOSED and waits for what runs. */
+  close() {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close() {
+    this.#closed = true;
+    forgotten.unregister(this);
+    await this.#ready?.catch(() => {});
+    const { handle } = this.#state;
+    this.#state.handle = 0;
+    if (handle) await call(Kind.close, { handle });
+  }
+
+  async [Symbol.asyncDispose ?? Symbol.for('nodejs.asyncDispose')]() {
+    await this.close();
+  }
+}
+
+/** @param {string[]} list */
+function fitsOneSlice(list) {
+  return list.length <= sliceTexts && list.reduce((n, t) => n + t.length, 0) <= sliceUnits;
+}
+
+/** @param {Iterable<string> | AsyncIterable<string>} texts */
+async function* slicesOf(texts) {
+  /** @type {string[]} */
+  let slice = [];
+  let units = 0;
+  for await (const t of texts) {
+    slice.push(t);
+    units += t.length;
+    if (slice.length >= sliceTexts || units >= sliceUnits) {
+      yield slice;
+      slice = [];
+      units = 0;
+    }
+  }
+  if (slice.length > 0) yield slice;
+}
+
+/** A slice's vectors, each with memory of its own. @param {Slice & { count: number }} slice */
+function* each({ vectors, count, tokens, truncated }) {
+  const n = vectors.length / count;
+  for (let i = 0; i < count; i++) {
+    const vector = vectors.slice(i * n, (i + 1) * n);
+    yield tokens && truncated ? { vector, tokens: tokens[i], truncated: truncated[i] } : vector;
+  }
+}
+
+/**
+ * The cosine of two vectors of one length.
+ * @param {Float32Array} a
+ * @param {Float32Array} b
+ */
+function similarity(a, b) {
+  if (!ArrayBuffer.isView(a)) throw argumentError('a', 'a Float32Array', a);
+  if (!ArrayBuffer.isView(b) || a.length !== b.length) throw argumentError('b', `a Float32Array of ${a.length} values`, b);
+  let dot = 0;
+  let aa = 0;
+  let bb = 0;
+  for (let i = 0; i < a.length; i++) {
+    dot += a[i] * b[i];
+    aa += a[i] * a[i];
+    bb += b[i] * b[i];
+  }
+  return aa === 0 || bb === 0 ? 0 : dot / Math.sqrt(aa * bb);
+}
+
+/**
+ * An embedder; nothing is loaded before its first use.
+ * @param {string | LoadOptions} [given]
+ */
+function loadEmbedder(given) {
+  const checked = options.check(typeof given === 'string' ? { model: given } : given, options.loadOptions, 'options');
+  if (checked.model !== undefined) options.checkPath(checked.model, 'model');
+  return new Embedder(checked);
+}
+
+/** The kernel sets of this processor. */
+function kernels() {
+  const { selected, sets } = native().kernels();
+  return {
+    selected: selected ?? '',
+    available: sets.filter((s) => s.needs === '').map((s) => s.name),
+    missing: sets.filter((s) => s.needs !== '').map((s) => ({ name: s.name, needs: s.needs.split(' ') })),
+  };
+}
+
+module.exports = { Embedder, loadEmbedder, kernels, similarity };

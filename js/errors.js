@@ -1,0 +1,62 @@
+'use strict';
+
+/**
+ * @import { ErrorCode, ErrorKind } from './index.js'
+ * @typedef {{ code: string, kind: string, field: string, offset: number, message: string }} NativeError
+ */
+
+/** The one error class: what the core reports, with the stack of the JavaScript caller. */
+class GgufError extends Error {
+  /** @param {{ code: string, kind: string, message: string, field?: string, offset?: number, cause?: unknown }} e */
+  constructor(e) {
+    super(e.message, e.cause === undefined ? undefined : { cause: e.cause });
+    this.name = 'GgufError';
+    this.code = /** @type {ErrorCode} */ (e.code);
+    this.kind = /** @type {ErrorKind} */ (e.kind);
+    this.field = e.field || undefined;
+    this.offset = e.offset === undefined || e.offset < 0 ? undefined : e.offset;
+  }
+}
+
+/**
+ * An error of the native side with the stack of where the call was made.
+ * @param {NativeError} e
+ * @param {string | undefined} stack
+ */
+function fromNative(e, stack) {
+  const error = new GgufError(e);
+  if (stack) error.stack = `${error.name}: ${error.message}\n${stack}`;
+  return error;
+}
+
+/** The caller's frames: what is below the library's own. */
+function callerStack() {
+  /** @type {{ stack?: string }} */
+  const holder = {};
+  Error.captureStackTrace(holder, callerStack);
+  return (holder.stack ?? '').split('\n').slice(1).join('\n');
+}
+
+/** @param {unknown} v */
+function describe(v) {
+  if (typeof v === 'string') return v.length > 40 ? `a string of ${v.length} characters` : JSON.stringify(v);
+  if (v === null || v === undefined || typeof v === 'number' || typeof v === 'boolean') return Object.is(v, -0) ? '-0' : String(v);
+  return typeof v === 'object' && Array.isArray(v) ? 'an array' : `a ${typeof v}`;
+}
+
+/**
+ * The one builder of argument errors.
+ * @param {string} name
+ * @param {string} expected
+ * @param {unknown} received
+ */
+function argumentError(name, expected, received) {
+  return new GgufError({ code: 'ERR_ARGUMENT', kind: 'argument', field: name, message: `${name} must be ${expected}; received ${describe(received)}` });
+}
+
+/** @param {string} what */
+function closedError(what) {
+  return new GgufError({ code: 'ERR_CLOSED', kind: 'state', message: `the ${what} is closed` });
+}
+
+module.exports = { GgufError, fromNative, callerStack, argumentError, closedError };

@@ -1,0 +1,155 @@
+'use strict';
+
+const path = require('node:path');
+const { Kind, call } = require('./native');
+const { closedError, argumentError } = require('./errors');
+const options = require('./options');
+
+/** @import { GgufFileInfo, MetadataValue, TensorInfo, MemoryPlan } from './index.js' */
+
+const page = 1024;
+const named = new Map([['NaN', Number.NaN], ['Infinity', Number.POSITIVE_INFINITY], ['-Infinity', Number.NEGATIVE_INFINITY]]);
+
+/** A number, string or bool as JSON carries it → JavaScript's. @param {string} type @param {any} value */
+function decode(type, value) {
+  if (type === 'u64' || type === 'i64') return BigInt(value);
+  if ((type === 'f32' || type === 'f64') && typeof value === 'string') return named.get(value);
+  return value ?? (type === 'string' ? '' : type === 'bool' ? false : 0);
+}
+
+/** An array in the file: its elements are read when asked for. */
+class MetadataArray {
+  #file;
+  #key;
+  /** @param {GgufFile} file @param {string} key @param {string} elementType @param {number} length */
+  constructor(file, key, elementType, length) {
+    this.#file = file;
+    this.#key = key;
+    this.elementType = elementType;
+    this.length = length;
+  }
+
+  /**
+   * Elements [start, end).
+   * @param {number} [start]
+   * @param {number} [end]
+   */
+  async slice(start = 0, end = this.length) {
+    if (!Number.isInteger(start) || !Number.isInteger(end) || start < 0) throw argumentError('start', 'an integer from 0', start);
+    /** @type {any[]} */
+    const out = [];
+    for (let at = start; at < Math.min(end, this.length); ) {
+      const { values } = await this.#file._metadata({ key: this.#key, from: at, count: Math.min(page, Math.min(end, this.length) - at) });
+      for (const v of values) out.push(decode(this.elementType, v));
+      at += values.length;
+    }
+    return out;
+  }
+
+  async *[Symbol.asyncIterator]() {
+    for (let at = 0; at < this.length; at += page) yield* await this.slice(at, at + page);
+  }
+}
+
+/** An open GGUF file. Made by openGguf. */
+class GgufFile {
+  /** @type {number} */
+  #handle;
+  #signal;
+  /** @type {TensorInfo[] | undefined} */
+  #tensors;
+
+  /** @param {number} handle @param {GgufFileInfo} info @param {AbortSignal | undefined} signal */
+  constructor(handle, info, signal) {
+    this.#handle = handle;
+    this.#signal = signal;
+    this.info = Object.freeze(info);
+  }
+
+  /** @param {number} kind @param {object} [request] */
+  async #job(kind, request) {
+    if (!this.#handle) throw closedError('file');
+    return call(kind, { handle: this.#handle, request, signal: this.#signal });
+  }
+
+  /** @param {object} request */
+  async _metadata(request) {
+    return (await this.#job(Kind.fileMetadata, request)).reply;
+  }
+
+  /** @param {string} key @param {{ type: string, value?: any, elementType?: string, length?: number }} v @returns {MetadataValue} */
+  #value(key, v) {
+    return v.type === 'array' ? new MetadataArray(this, key, v.elementType ?? '', v.length ?? 0) : decode(v.type, v.value);
+  }
+
+  /** @param {string} key @returns {Promise<MetadataValue | undefined>} */
+  async get(key) {
+    if (typeof key !== 'string' || key === '') throw argumentError('key', 'a metadata key', key);
+    const { found, value } = await this._metadata({ key });
+    return found ? this.#value(key, value) : undefined;
+  }
+
+  async *[Symbol.asyncIterator]() {
+    for (let at = 0; at < this.info.pairs; ) {
+      const { pairs } = await this._metadata({ from: at, count: page });
+      for (const { key, value } of pairs) yield /** @type {[string, MetadataValue]} */ ([key, this.#value(key, value)]);
+      at += pairs.length;
+    }
+  }
+
+  /** @returns {Promise<TensorInfo[]>} */
+  async tensors() {
+    if (this.#tensors) return this.#tensors;
+    /** @type {TensorInfo[]} */
+    const list = [];
+    while (list.length < this.info.tensors) list.push(...(await this.#job(Kind.fileTensors, { from: list.length, count: page })).reply.tensors);
+    this.#tensors = list;
+    return list;
+  }
+
+  /** @param {{ precision?: 'exact' | 'fast' }} [o] @returns {Promise<MemoryPlan>} */
+  async plan(o = {}) {
+    return (await this.#job(Kind.filePlan, { precision: o.precision ?? 'exact' })).reply;
+  }
+
+  /** @param {string} name */
+  async *chunks(name) {
+    if (typeof name !== 'string') throw argumentError('name', "a tensor's name", name);
+    for (let offset = 0; offset >= 0; ) {
+      const { reply, output } = await this.#job(Kind.fileChunk, { tensor: name, offset });
+      yield { data: new Uint8Array(/** @type {ArrayBuffer} */ (output), 0, reply.bytes), offset: reply.offset, firstElement: reply.firstElement, elements: reply.elements };
+      offset = reply.next;
+    }
+  }
+
+  /** @param {string} name */
+  async load(name) {
+    if (typeof name !== 'string') throw argumentError('name', "a tensor's name", name);
+    const { output } = await this.#job(Kind.fileLoad, { tensor: name });
+    return new Float32Array(/** @type {ArrayBuffer} */ (output));
+  }
+
+  async close() {
+    const handle = this.#handle;
+    this.#handle = 0;
+    if (handle) await call(Kind.fileClose, { handle });
+  }
+
+  async [Symbol.asyncDispose ?? Symbol.for('nodejs.asyncDispose')]() {
+    await this.close();
+  }
+}
+
+/**
+ * Opens a file's header.
+ * @param {string} file
+ * @param {object} [given]
+ */
+async function openGguf(file, given) {
+  options.checkPath(file, 'path');
+  const { signal } = options.check(given, options.fileOptions, 'options');
+  const { reply } = await call(Kind.fileOpen, { request: { path: path.resolve(file) }, signal });
+  return new GgufFile(reply.handle, reply.info, signal);
+}
+
+module.exports = { GgufFile, MetadataArray, openGguf };

@@ -1,0 +1,131 @@
+'use strict';
+// The budget as JavaScript sees it, the guard of single heap allocations, and the watch over V8's heap.
+
+const v8 = require('node:v8');
+const { EventEmitter } = require('node:events');
+const { native } = require('./native');
+const { GgufError, argumentError } = require('./errors');
+
+/** @import { MemoryReport } from './index.js' */
+
+const heapAllocationBytes = 10485760; // limits.HeapAllocationBytes
+const defaultBudgetBytes = 2 * 1024 ** 3;
+
+/** Refuses single allocations on V8's heap over 10 MiB. */
+const MemoryGuard = Object.freeze({
+  /** @param {number} bytes */
+  check(bytes) {
+    if (bytes > heapAllocationBytes) {
+      throw new GgufError({ code: 'ERR_MEMORY_GUARD', kind: 'limit', message: `BLOCKED: Allocation ${bytes} bytes exceeds 10MB limit. This prevents V8 heap crashes.` });
+    }
+  },
+});
+
+/** What the system leaves: the container's or the machine's free memory. */
+function systemAvailable() {
+  const available = /** @type {{ availableMemory?: () => number }} */ (process).availableMemory?.();
+  return available && available > 0 ? available : Number.MAX_SAFE_INTEGER;
+}
+
+/** Grants bytes against the process's budget, which it shares with the core. */
+class MemoryMonitor {
+  #limit;
+  /** @param {number} limit bytes */
+  constructor(limit) {
+    if (!Number.isSafeInteger(limit) || limit < 1) throw argumentError('limit', 'a number of bytes', limit);
+    this.#limit = limit;
+  }
+
+  /** The default for Node: 2 GiB, less where the system has less. */
+  static forNodejs() {
+    return new MemoryMonitor(defaultBudgetBytes);
+  }
+
+  /** Bytes that can be granted now. */
+  get available() {
+    return Math.max(0, Math.min(this.#limit - native().counters().reserved, systemAvailable()));
+  }
+
+  /** @param {number} bytes */
+  canAllocate(bytes) {
+    return bytes <= this.available;
+  }
+
+  /**
+   * Reserves bytes; call the result to give them back.
+   * @param {number} bytes
+   * @returns {() => void}
+   */
+  tryAllocate(bytes) {
+    if (!Number.isSafeInteger(bytes) || bytes < 0) throw argumentError('bytes', 'a number of bytes', bytes);
+    const a = native();
+    if (bytes > systemAvailable() || !a.reserve(bytes, this.#limit)) {
+      throw new GgufError({ code: 'ERR_MEMORY_LIMIT', kind: 'limit', message: `${bytes} bytes are needed, but only ${this.available} are available; raise memoryLimit or free memory` });
+    }
+    let released = false;
+    return () => {
+      if (!released) a.unreserve(bytes);
+      released = true;
+    };
+  }
+}
+
+/** @returns {MemoryReport} */
+function memoryReport() {
+  const c = native().counters();
+  const heap = v8.getHeapStatistics();
+  const { weights, activations, staging, vocab, index, output } = c;
+  return {
+    purposes: { weights, activations, staging, vocab, index, output },
+    total: weights + activations + staging + vocab + index + output,
+    regions: c.regions,
+    budget: c.budget,
+    reserved: c.reserved,
+    goHeap: c.goHeap,
+    working: c.working,
+    v8: { used: heap.used_heap_size, limit: heap.heap_size_limit },
+  };
+}
+
+const safeShare = 0.7;
+const criticalShare = 0.9;
+const lookEveryMs = 5;
+
+/** The watch over V8's heap (the seed's CrashPrevention). One per embedder; events 'heap-safe', 'heap-critical'. */
+class CrashPrevention extends EventEmitter {
+  #last = 0;
+  #share = 0;
+  /** @type {() => { used_heap_size: number, heap_size_limit: number }} */
+  #statistics;
+  /** @param {() => { used_heap_size: number, heap_size_limit: number }} [statistics] */
+  constructor(statistics = v8.getHeapStatistics) {
+    super();
+    this.#statistics = statistics;
+  }
+
+  /**
+   * Looks at the heap: refuses above the critical limit, asks for a collection above the safe one.
+   * @returns {Promise<void> | undefined} a promise when work should yield
+   */
+  check() {
+    const now = performance.now();
+    if (now - this.#last < lookEveryMs && this.#share < safeShare) return undefined;
+    this.#last = now;
+    let s = this.#statistics();
+    if (s.used_heap_size / s.heap_size_limit > safeShare && typeof globalThis.gc === 'function') {
+      globalThis.gc();
+      s = this.#statistics();
+    }
+    this.#share = s.used_heap_size / s.heap_size_limit;
+    const report = { used: s.used_heap_size, limit: s.heap_size_limit };
+    if (this.#share > criticalShare) {
+      this.emit('heap-critical', report);
+      throw new GgufError({ code: 'ERR_HEAP_CRITICAL', kind: 'limit', message: `V8's heap is nearly full: ${report.used} of ${report.limit} bytes; release references or raise --max-old-space-size` });
+    }
+    if (this.#share <= safeShare) return undefined;
+    this.emit('heap-safe', report);
+    return new Promise((resolve) => setImmediate(resolve));
+  }
+}
+
+module.exports = { MemoryGuard, MemoryMonitor, CrashPrevention, memoryReport };

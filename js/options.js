@@ -1,0 +1,116 @@
+'use strict';
+// All checks of arguments, as tables: name → check. They run before the first await of every call.
+
+const { argumentError, GgufError } = require('./errors');
+
+/**
+ * @typedef {{ expected: string, ok: (v: any) => boolean }} Check
+ * @typedef {Record<string, Check>} Table
+ */
+
+/** @type {Check} */
+const text = { expected: 'a string', ok: (v) => typeof v === 'string' };
+/** @type {Check} */
+const flag = { expected: 'true or false', ok: (v) => typeof v === 'boolean' };
+/** @type {Check} */
+const callback = { expected: 'a function', ok: (v) => typeof v === 'function' };
+/** @type {Check} */
+const signal = { expected: 'an AbortSignal', ok: (v) => typeof v === 'object' && v !== null && typeof v.aborted === 'boolean' && typeof v.addEventListener === 'function' };
+/** @param {number} lo @param {number} hi @returns {Check} */
+const integer = (lo, hi) => ({ expected: `an integer from ${lo} to ${hi}`, ok: (v) => Number.isInteger(v) && v >= lo && v <= hi });
+/** @param {...string} names @returns {Check} */
+const oneOf = (...names) => ({ expected: names.map((n) => `'${n}'`).join(' or '), ok: (v) => names.includes(v) });
+
+/** Options of a call that may also stand in loadEmbedder's as defaults. @type {Table} */
+const shared = {
+  task: text,
+  prefix: text,
+  dimensions: integer(1, 65536),
+  normalize: flag,
+  truncate: flag,
+  parseSpecial: flag,
+  maxTokens: integer(2, 1 << 20),
+};
+
+/** @type {Table} */
+const loadOptions = {
+  model: text,
+  precision: oneOf('exact', 'fast'),
+  threads: integer(1, 1024),
+  device: oneOf('auto', 'cpu'),
+  memoryLimit: integer(1, Number.MAX_SAFE_INTEGER),
+  pooling: oneOf('mean', 'cls', 'last'),
+  maxTextBytes: integer(1, 1 << 30),
+  maxQueuedTexts: integer(1, 1 << 24),
+  signal,
+  onProgress: callback,
+  ...shared,
+};
+
+/** @type {Table} */
+const callOptions = { ...shared, details: flag, signal };
+
+/** @type {Table} */
+const manyOptions = { ...callOptions, output: oneOf('vectors', 'matrix') };
+
+/** @type {Table} */
+const fileOptions = { signal };
+
+/** @type {Table} */
+const tokenizeOptions = { parseSpecial: flag, task: text, prefix: text, maxTokens: shared.maxTokens, signal };
+
+/** Edits from one name to another, for "did you mean". @param {string} a @param {string} b */
+function distance(a, b) {
+  let row = Array.from({ length: b.length + 1 }, (_, i) => i);
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j++) next[j] = Math.min(next[j - 1] + 1, row[j] + 1, row[j - 1] + (a[i - 1] === b[j - 1] ? 0 : 1));
+    row = next;
+  }
+  return row[b.length];
+}
+
+/** @param {string} name @param {string[]} names */
+function nearest(name, names) {
+  return names.reduce((best, n) => (distance(name, n) < distance(name, best) ? n : best));
+}
+
+/**
+ * A checked plain copy of options; undefined values count as absent.
+ * @param {unknown} options
+ * @param {Table} table
+ * @param {string} what
+ * @returns {Record<string, any>}
+ */
+function check(options, table, what) {
+  if (options === undefined) return {};
+  if (typeof options !== 'object' || options === null || Array.isArray(options)) throw argumentError(what, 'an object', options);
+  /** @type {Record<string, any>} */
+  const out = {};
+  for (const name of Object.keys(options)) {
+    const rule = Object.hasOwn(table, name) ? table[name] : undefined;
+    if (!rule) {
+      const near = nearest(name, Object.keys(table));
+      throw new GgufError({ code: 'ERR_ARGUMENT', kind: 'argument', field: name, message: `${what} has no option '${name}'; did you mean '${near}'?` });
+    }
+    const value = /** @type {any} */ (options)[name];
+    if (value === undefined) continue;
+    if (!rule.ok(value)) throw argumentError(name, rule.expected, value);
+    out[name] = value;
+  }
+  return out;
+}
+
+/** @param {unknown} value @param {string} name @param {number} maxBytes */
+function checkText(value, name, maxBytes) {
+  if (typeof value !== 'string') throw argumentError(name, 'a string', value);
+  // a UTF-16 unit is at most three bytes of UTF-8: only long texts are measured
+  if (value.length * 3 > maxBytes && Buffer.byteLength(value) > maxBytes) throw argumentError(name, `at most ${maxBytes} bytes of UTF-8 (maxTextBytes)`, value);
+}
+
+/** @param {unknown} path @param {string} name */
+function checkPath(path, name) {
+  if (typeof path !== 'string' || path === '' || path.includes('\0')) throw argumentError(name, 'the path of a .gguf file', path);
+}
+
+module.exports = { loadOptions, callOptions, manyOptions, fileOptions, tokenizeOptions, shared, check, checkText, checkPath };
