@@ -1,0 +1,285 @@
+/**
+ * gguf-stream: text embeddings from GGUF models that are streamed off the V8 heap.
+ *
+ * Every failure but an aborted signal is a {@link GgufError}; an aborted signal rejects with its reason.
+ */
+
+/** What went wrong; stable for ever. The README lists meaning and cure of each. */
+export type ErrorCode =
+  | 'ERR_GGUF_MAGIC' | 'ERR_GGUF_VERSION' | 'ERR_GGUF_TRUNCATED' | 'ERR_GGUF_METADATA' | 'ERR_GGUF_TENSOR'
+  | 'ERR_GGUF_DUPLICATE' | 'ERR_GGUF_ALIGNMENT' | 'ERR_GGUF_SPLIT' | 'ERR_GGUF_NONFINITE' | 'ERR_GGUF_LIMIT'
+  | 'ERR_TENSOR_NOT_FOUND' | 'ERR_TENSOR_TYPE' | 'ERR_ARCHITECTURE' | 'ERR_MODEL_KEY' | 'ERR_MODEL_TENSOR'
+  | 'ERR_TOKENIZER_KIND' | 'ERR_TOKENIZER_VOCAB' | 'ERR_MEMORY_LIMIT' | 'ERR_MEMORY_GUARD' | 'ERR_MEMORY_ALLOCATION'
+  | 'ERR_HEAP_CRITICAL' | 'ERR_ARGUMENT' | 'ERR_TOO_LONG' | 'ERR_CLOSED' | 'ERR_ABORTED' | 'ERR_BUSY'
+  | 'ERR_FILE_OPEN' | 'ERR_FILE_READ' | 'ERR_FILE_CHANGED' | 'ERR_KERNEL_SET' | 'ERR_NATIVE_LOAD'
+  | 'ERR_DEVICE_TENSOR' | 'ERR_DEVICE' | 'ERR_INTERNAL';
+
+/** Whose fault: the file's, ours to support, a limit, the caller's, the state's, the system's, or a bug of ours. */
+export type ErrorKind = 'format' | 'unsupported' | 'limit' | 'argument' | 'state' | 'io' | 'internal';
+
+export class GgufError extends Error {
+  readonly name: string;
+  readonly code: ErrorCode;
+  readonly kind: ErrorKind;
+  /** The metadata key, tensor or option it concerns. */
+  readonly field: string | undefined;
+  /** The absolute byte in the file. */
+  readonly offset: number | undefined;
+  constructor(e: { code: string; kind: string; message: string; field?: string; offset?: number; cause?: unknown });
+}
+
+/** Options that a call may have and {@link loadEmbedder} may set as defaults. */
+export interface TextOptions {
+  /** Adds the model's prefix for the task ('query', 'document', …) where the model has one. */
+  task?: string;
+  /** Put in front of every text instead of the task's prefix. */
+  prefix?: string;
+  /** Cut to so many values (Matryoshka models), then normalise again. Default: all. */
+  dimensions?: number;
+  /** L2 norm 1. Default true. */
+  normalize?: boolean;
+  /** Cut texts over the model's limit, the end token kept. With false they reject with ERR_TOO_LONG. Default true. */
+  truncate?: boolean;
+  /** "[SEP]" and the like in a text become special tokens, as in Hugging Face. Turn it off for untrusted text. Default true. */
+  parseSpecial?: boolean;
+  /**
+   * At most so many tokens of a text, special ones included. Default: the model's own limit. The bundled MiniLM's file says 512,
+   * while sentence-transformers cuts it at 256.
+   */
+  maxTokens?: number;
+}
+
+export interface LoadOptions extends TextOptions {
+  /** Path of a .gguf file (the first part of a split one). Default: the bundled all-MiniLM-L6-v2 Q8_0. */
+  model?: string;
+  /** 'exact' (default): 1 − cosine ≤ 1e-6 to the model's float64 forward pass; 'fast': ≤ 1e-3. */
+  precision?: 'exact' | 'fast';
+  /** Most threads of a call. Default: the usable cores. */
+  threads?: number;
+  device?: 'auto' | 'cpu';
+  /** Budget in bytes. Default 2 GiB, less where the container or the machine has less. */
+  memoryLimit?: number;
+  /** Overrides the file's pooling. */
+  pooling?: 'mean' | 'cls' | 'last';
+  /** Longest text in bytes of UTF-8. Default 1 MiB. */
+  maxTextBytes?: number;
+  /** Texts that may wait; more reject with ERR_BUSY. Default 65,536. */
+  maxQueuedTexts?: number;
+  /** Aborts the load. */
+  signal?: AbortSignal;
+  onProgress?: (progress: LoadProgress) => void;
+}
+
+export interface LoadProgress {
+  loadedBytes: number;
+  totalBytes: number;
+}
+
+export interface CallOptions extends TextOptions {
+  /** Give {@link Details} instead of bare vectors. */
+  details?: boolean;
+  signal?: AbortSignal;
+}
+
+export interface EmbedManyOptions extends CallOptions {
+  /** 'vectors' (default): an array; 'matrix': one Float32Array [texts × dimensions]. */
+  output?: 'vectors' | 'matrix';
+}
+
+export interface TokenizeOptions {
+  parseSpecial?: boolean;
+  task?: string;
+  prefix?: string;
+  maxTokens?: number;
+  signal?: AbortSignal;
+}
+
+export interface Details {
+  vector: Float32Array;
+  /** Tokens of the text as embedded, special ones included. */
+  tokens: number;
+  /** Tokens that were cut off. */
+  truncated: number;
+}
+
+export interface ModelInfo {
+  readonly architecture: string;
+  readonly name: string;
+  readonly path: string;
+  readonly fileBytes: number;
+  readonly tensorBytes: number;
+  readonly weightBytes: number;
+  readonly hiddenSize: number;
+  readonly layers: number;
+  readonly heads: number;
+  readonly feedForwardSize: number;
+  readonly contextLength: number;
+  readonly maxTokens: number;
+  readonly vocabularySize: number;
+  readonly parameters: number;
+  readonly pooling: 'mean' | 'cls' | 'last';
+  readonly precision: 'exact' | 'fast';
+  readonly device: string;
+  readonly kernels: string;
+  readonly family: string;
+  readonly prefixes: Readonly<Record<string, string>>;
+  readonly dimensions: readonly number[];
+  /** Bytes in the file by tensor type. */
+  readonly tensorTypes: Readonly<Record<string, number>>;
+  /** The weights were already loaded by someone else in this process. */
+  readonly shared: boolean;
+}
+
+export interface MemoryReport {
+  /** Off-heap bytes by purpose. */
+  purposes: { weights: number; activations: number; staging: number; vocab: number; index: number; output: number };
+  total: number;
+  regions: number;
+  budget: number;
+  reserved: number;
+  /** Bytes of the core's own heap as of the last load. */
+  goHeap: number;
+  /** Peak working bytes of the last load (chunk + decode + staging). */
+  working: number;
+  v8: { used: number; limit: number };
+}
+
+export interface HeapReport {
+  used: number;
+  limit: number;
+}
+
+/** A model's handle: nothing is loaded before the first use, concurrent callers share one load. */
+export class Embedder {
+  private constructor();
+  /** Loads now. A failed load may be tried again. */
+  ready(): Promise<this>;
+  embed(text: string, options: CallOptions & { details: true }): Promise<Details>;
+  embed(text: string, options?: CallOptions): Promise<Float32Array>;
+  embedMany(texts: readonly string[], options: EmbedManyOptions & { output: 'matrix' }): Promise<Float32Array>;
+  embedMany(texts: readonly string[], options: EmbedManyOptions & { details: true }): Promise<Details[]>;
+  embedMany(texts: readonly string[], options?: EmbedManyOptions): Promise<Float32Array[]>;
+  /** Vectors in the order of the texts, in bounded memory; reads on only as vectors are taken. */
+  embedStream(texts: Iterable<string> | AsyncIterable<string>, options: CallOptions & { details: true }): AsyncGenerator<Details>;
+  embedStream(texts: Iterable<string> | AsyncIterable<string>, options?: CallOptions): AsyncGenerator<Float32Array>;
+  /** Token ids, special ones included, not cut unless maxTokens says so. */
+  tokenize(text: string, options?: TokenizeOptions): Promise<Uint32Array>;
+  countTokens(text: string, options?: TokenizeOptions): Promise<number>;
+  /** The cosine of two vectors. */
+  similarity(a: Float32Array, b: Float32Array): number;
+  /** Undefined before the model is loaded. */
+  readonly info: ModelInfo | undefined;
+  memory(): MemoryReport;
+  on(event: 'heap-safe' | 'heap-critical', listener: (report: HeapReport) => void): this;
+  on(event: 'progress', listener: (progress: LoadProgress) => void): this;
+  off(event: 'heap-safe' | 'heap-critical' | 'progress', listener: (...args: any[]) => void): this;
+  once(event: 'heap-safe' | 'heap-critical', listener: (report: HeapReport) => void): this;
+  once(event: 'progress', listener: (progress: LoadProgress) => void): this;
+  /** Rejects what is queued with ERR_CLOSED and waits for what runs. Calling it again is harmless. */
+  close(): Promise<void>;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/** An embedder; returns at once. A string is the model's path. */
+export function loadEmbedder(options?: string | LoadOptions): Embedder;
+
+/** The cosine of two vectors of one length; 0 when one of them is all zeros. */
+export function similarity(a: Float32Array, b: Float32Array): number;
+
+/** u64 and i64 are bigints; arrays are views that read their elements when asked for. */
+export type MetadataValue = number | bigint | string | boolean | MetadataArray;
+
+export interface MetadataArray extends AsyncIterable<any> {
+  readonly elementType: string;
+  readonly length: number;
+  slice(start?: number, end?: number): Promise<any[]>;
+}
+
+export interface GgufFileInfo {
+  readonly path: string;
+  readonly version: number;
+  readonly bigEndian: boolean;
+  readonly alignment: number;
+  readonly fileBytes: number;
+  readonly pairs: number;
+  readonly tensors: number;
+  readonly parts: number;
+}
+
+export interface TensorInfo {
+  name: string;
+  /** Outermost first. */
+  shape: number[];
+  type: string;
+  /** Absolute byte in its part. */
+  offset: number;
+  bytes: number;
+  part: number;
+}
+
+export interface MemoryPlan {
+  architecture: string;
+  weights: number;
+  staging: number;
+  vocab: number;
+  total: number;
+  available: number;
+  fits: boolean;
+  tensorBytes: number;
+  types: Record<string, number>;
+}
+
+export interface TensorChunk {
+  /** Whole blocks as they are in the file, at most 65,536 bytes. */
+  data: Uint8Array;
+  /** Absolute byte in the file. */
+  offset: number;
+  firstElement: number;
+  elements: number;
+}
+
+/** An open GGUF file; iterating it gives [key, value] of its metadata. */
+export class GgufFile implements AsyncIterable<[string, MetadataValue]> {
+  private constructor();
+  readonly info: GgufFileInfo;
+  get(key: string): Promise<MetadataValue | undefined>;
+  [Symbol.asyncIterator](): AsyncIterator<[string, MetadataValue]>;
+  tensors(): Promise<TensorInfo[]>;
+  /** What loading the file as a model would need, from the header alone. */
+  plan(options?: { precision?: 'exact' | 'fast' }): Promise<MemoryPlan>;
+  chunks(name: string): AsyncGenerator<TensorChunk>;
+  /** The tensor as float32, over memory outside V8's heap. */
+  load(name: string): Promise<Float32Array>;
+  close(): Promise<void>;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+export function openGguf(path: string, options?: { signal?: AbortSignal }): Promise<GgufFile>;
+
+/** Grants bytes against the process's budget, which it shares with the core. */
+export class MemoryMonitor {
+  constructor(limit: number);
+  /** 2 GiB, less where the system has less. */
+  static forNodejs(): MemoryMonitor;
+  readonly available: number;
+  canAllocate(bytes: number): boolean;
+  /** Reserves bytes and returns what gives them back; throws ERR_MEMORY_LIMIT. */
+  tryAllocate(bytes: number): () => void;
+}
+
+/** Refuses single allocations on V8's heap over 10 MiB with ERR_MEMORY_GUARD. */
+export const MemoryGuard: { check(bytes: number): void };
+
+/** The watch over V8's heap: 'heap-safe' above 70 % of its limit, 'heap-critical' and ERR_HEAP_CRITICAL above 90 %. */
+export class CrashPrevention {
+  constructor(statistics?: () => { used_heap_size: number; heap_size_limit: number });
+  check(): Promise<void> | undefined;
+  on(event: 'heap-safe' | 'heap-critical', listener: (report: HeapReport) => void): this;
+}
+
+export function memoryReport(): MemoryReport;
+
+/** The kernel sets of this processor, best first; GGUF_STREAM_KERNELS in the environment forces one. */
+export function kernels(): { selected: string; available: string[]; missing: { name: string; needs: string[] }[] };
+
+export const version: string;
