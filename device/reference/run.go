@@ -88,7 +88,9 @@ func (e *executable) Run(b *device.Batch) error {
 }
 
 func (e *executable) checkBatch(b *device.Batch) error {
-	bad := func(format string, args ...any) error { return errs.New(errs.ArgumentInvalid, "batch", format, args...) }
+	bad := func(format string, args ...any) error {
+		return errs.New(errs.ArgumentInvalid, "batch", format, args...)
+	}
 	if len(b.Offsets) == 0 || b.Offsets[0] != 0 || int(b.Offsets[b.Texts()]) != len(b.IDs) {
 		return bad("offsets %v do not cover %d ids", b.Offsets, len(b.IDs))
 	}

@@ -2,16 +2,28 @@ package embedder
 
 import (
 	"bufio"
+	"crypto/sha256"
 	"encoding/binary"
+	"encoding/hex"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"math"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"gguf-stream/device"
+	"gguf-stream/device/cpu"
+	"gguf-stream/goloader/errs"
+	"gguf-stream/goloader/memory"
 )
 
 const (
@@ -96,19 +108,207 @@ func worst(t testing.TB, got, want []float32, dim int) float64 {
 	return w
 }
 
-func TestGoldenMiniLM(t *testing.T) {
-	texts := goldenTexts(t, "texts.jsonl")
-	for _, c := range []struct {
-		file, golden string
-	}{{bundled, "all-MiniLM-L6-v2.q8_0.wref.f32"}, {"../../test/golden/all-MiniLM-L6-v2.Q4_K_M.gguf", "all-MiniLM-L6-v2.q4_k_m.wref.f32"}} {
-		want := goldenVectors(t, c.golden)
-		for p, bound := range map[device.Precision]float64{device.Exact: 1e-6, device.Fast: 1e-3} {
-			r := newRuntime(t, Settings{})
-			e := open(t, r, c.file, p)
-			w := worst(t, embed(t, e, texts, CallOptions{}), want, 384)
-			t.Logf("%s %s: 1−cos %.2g at worst", filepath.Base(c.file), precisionNames[p], w)
-			require.LessOrEqual(t, w, bound)
-			e.Close()
+// goldenModel is a row: a model, its golden matrix and the texts behind it.
+type goldenModel struct {
+	file, golden, texts string
+	dimensions          int
+	random              bool // tiny random weights: only `exact` is bounded
+}
+
+const made = "../../test/models/"
+
+var goldenModels = []goldenModel{
+	{bundled, "all-MiniLM-L6-v2.q8_0.wref.f32", "texts.jsonl", 384, false},
+	{"../../test/golden/all-MiniLM-L6-v2.Q4_K_M.gguf", "all-MiniLM-L6-v2.q4_k_m.wref.f32", "texts.jsonl", 384, false},
+	{made + "nomic-synthetic.Q8_0.gguf", "nomic-synthetic.q8_0.wref.f32", "texts-nomic.jsonl", 768, false},
+	{made + "bert-tiny-mean.gguf", "bert-tiny-mean.ref.f32", "texts.jsonl", 64, true},
+	{made + "bert-tiny-cls.gguf", "bert-tiny-cls.ref.f32", "texts.jsonl", 64, true},
+	{made + "bert-tiny-last.gguf", "bert-tiny-last.ref.f32", "texts.jsonl", 64, true},
+	{made + "nomic-tiny-mean.gguf", "nomic-tiny-mean.ref.f32", "texts.jsonl", 96, true},
+	{made + "nomic-tiny-cls.gguf", "nomic-tiny-cls.ref.f32", "texts.jsonl", 96, true},
+	{made + "nomic-tiny-last.gguf", "nomic-tiny-last.ref.f32", "texts.jsonl", 96, true},
+}
+
+// TestMain makes the models that are not in git.
+func TestMain(m *testing.M) {
+	c := exec.Command("go", "run", "./scripts/genmodels")
+	c.Dir = "../.."
+	if out, err := c.CombinedOutput(); err != nil {
+		panic(string(out))
+	}
+	os.Exit(m.Run())
+}
+
+func TestGoldenVectors(t *testing.T) {
+	bounds := map[device.Precision]float64{device.Exact: 1e-6, device.Fast: 1e-3}
+	for _, g := range goldenModels {
+		texts, want := goldenTexts(t, g.texts), goldenVectors(t, g.golden)
+		for p, bound := range bounds {
+			t.Run(filepath.Base(g.file)+" "+precisionNames[p], func(t *testing.T) {
+				r := newRuntime(t, Settings{})
+				e := open(t, r, g.file, p)
+				defer e.Close()
+				got := embed(t, e, texts, CallOptions{})
+				w := worst(t, got, want, g.dimensions)
+				t.Logf("1−cos %.2g at worst", w)
+				if p == device.Fast && g.random {
+					require.Equal(t, got, embed(t, e, texts, CallOptions{}), "reproducible")
+					return
+				}
+				require.LessOrEqual(t, w, bound)
+			})
 		}
 	}
+}
+
+// TestSameBitsThroughTheQueue: alone, in one batch, from every kernel set.
+func TestSameBitsThroughTheQueue(t *testing.T) {
+	texts := goldenTexts(t, "texts.jsonl")[:12]
+	var want []float32
+	for _, info := range cpu.Sets() {
+		if !info.Available() || info.Name == "portable" && testing.Short() {
+			t.Logf("not run: %s lacks %v", info.Name, info.Missing)
+			continue
+		}
+		r := newRuntime(t, Settings{KernelSet: info.Name})
+		e := open(t, r, bundled, device.Exact)
+		got := embed(t, e, texts, CallOptions{})
+		if want == nil {
+			want = got
+		}
+		require.Equal(t, want, got, info.Name)
+		for i := range texts {
+			require.Equal(t, want[i*384:][:384], embed(t, e, texts[i:i+1], CallOptions{}), info.Name)
+		}
+		e.Close()
+	}
+}
+
+func TestBundledModel(t *testing.T) {
+	raw, err := os.ReadFile(bundled)
+	require.NoError(t, err)
+	sum := sha256.Sum256(raw)
+	digest := hex.EncodeToString(sum[:])
+	readme, err := os.ReadFile("../../models/README.md")
+	require.NoError(t, err)
+	require.Contains(t, string(readme), digest)
+	require.Contains(t, string(readme), fmt.Sprint(len(raw)))
+}
+
+func TestLoadsShareWeightsAndFailuresLeaveNothing(t *testing.T) {
+	r := newRuntime(t, Settings{})
+	a, b := open(t, r, bundled, device.Exact), open(t, r, bundled, device.Exact)
+	require.False(t, a.Info().Shared)
+	require.True(t, b.Info().Shared)
+	weights := r.ledger.Bytes(memory.Weights)
+	fast := open(t, r, bundled, device.Fast)
+	require.Greater(t, r.ledger.Bytes(memory.Weights), weights)
+	a.Close()
+	fast.Close()
+	require.Equal(t, weights, r.ledger.Bytes(memory.Weights))
+	require.Len(t, embed(t, b, [][]byte{[]byte("still here")}, CallOptions{}), 384)
+	b.Close()
+	b.Close()
+	_, err := r.Open(OpenOptions{LoadOptions: LoadOptions{Path: bundled, MemoryLimit: 1 << 20}}, nil, nil)
+	require.Equal(t, errs.MemoryLimit, errs.From(err).Code)
+	require.Zero(t, r.ledger.Total())
+	var stop atomic.Uint32
+	_, err = r.Open(OpenOptions{LoadOptions: LoadOptions{Path: bundled}}, &stop, func(loaded, total int64, _ string) {
+		if loaded > total/2 {
+			stop.Store(1)
+		}
+	})
+	require.Equal(t, errs.Aborted, errs.From(err).Code)
+	require.Zero(t, r.ledger.Total())
+}
+
+// TestMemoryRunsOutAnywhere: the n-th allocation fails, for every n until a load goes through.
+func TestMemoryRunsOutAnywhere(t *testing.T) {
+	r := newRuntime(t, Settings{})
+	for n := 0; ; n++ {
+		left := n
+		r.ledger.FailAllocations(func(bytes int64) ([]byte, error) {
+			if left--; left < 0 {
+				return nil, errors.New("none left")
+			}
+			return memory.Map(bytes)
+		})
+		e, err := r.Open(OpenOptions{LoadOptions: LoadOptions{Path: made + "nomic-tiny-mean.gguf"}}, nil, nil)
+		if err == nil {
+			e.Close()
+			require.Greater(t, n, 5)
+			return
+		}
+		require.Equal(t, errs.MemoryAllocation, errs.From(err).Code, "allocation %d", n)
+		require.Zero(t, r.ledger.Total(), "allocation %d", n)
+		require.Zero(t, r.ledger.Counters().Reserved.Load(), "allocation %d", n)
+	}
+}
+
+func TestOptionsOfACall(t *testing.T) {
+	r := newRuntime(t, Settings{})
+	e := open(t, r, bundled, device.Exact)
+	defer e.Close()
+	no := false
+	text := [][]byte{[]byte(strings.Repeat("many words here ", 300))}
+	short := embed(t, e, text, CallOptions{Dimensions: 64})
+	require.Len(t, short, 64)
+	require.InDelta(t, 1, length(short), 1e-6)
+	require.Greater(t, math.Abs(1-length(embed(t, e, text, CallOptions{Normalize: &no}))), 1e-3)
+	for o, code := range map[*CallOptions]errs.Code{{Dimensions: 385}: errs.ArgumentInvalid, {Truncate: &no}: errs.TooLong} {
+		done := make(chan error, 1)
+		e.Submit(&Request{Texts: text, Options: *o, Allocate: func(n int64) ([]float32, error) { return make([]float32, n), nil },
+			Done: func(_ *Result, err error) { done <- err }})
+		require.Equal(t, code, errs.From(<-done).Code)
+	}
+	prefix := "query: "
+	require.Equal(t, embed(t, e, [][]byte{[]byte("query: cats")}, CallOptions{}), embed(t, e, [][]byte{[]byte("cats")}, CallOptions{Prefix: &prefix}))
+	nomic := open(t, r, made+"nomic-tiny-mean.gguf", device.Exact)
+	require.Empty(t, nomic.Info().Family)
+	nomic.Close()
+}
+
+func length(v []float32) float64 {
+	s := 0.0
+	for _, x := range v {
+		s += float64(x) * float64(x)
+	}
+	return math.Sqrt(s)
+}
+
+// TestHammer: many goroutines open, embed, cancel and close.
+func TestHammer(t *testing.T) {
+	r := newRuntime(t, Settings{})
+	keep := open(t, r, bundled, device.Exact)
+	want := embed(t, keep, [][]byte{[]byte("one text")}, CallOptions{})
+	var wg sync.WaitGroup
+	for g := range 6 {
+		wg.Go(func() {
+			for i := range 8 {
+				e, err := r.Open(OpenOptions{LoadOptions: LoadOptions{Path: bundled}}, nil, nil)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				var stop atomic.Uint32
+				if (g+i)%3 == 0 {
+					stop.Store(1)
+				}
+				done := make(chan struct{})
+				var out []float32
+				e.Submit(&Request{Texts: [][]byte{[]byte("one text")}, Cancelled: &stop,
+					Allocate: func(n int64) ([]float32, error) { out = make([]float32, n); return out, nil },
+					Done: func(_ *Result, err error) {
+						if err == nil && !slices.Equal(out, want) {
+							t.Error("other bits")
+						}
+						close(done)
+					}})
+				e.Close()
+				<-done
+			}
+		})
+	}
+	wg.Wait()
+	keep.Close()
 }

@@ -88,6 +88,9 @@ func (l *Ledger) FailAllocations(f func(bytes int64) ([]byte, error)) {
 	l.allocate = f
 }
 
+// Map is what Allocate asks the operating system with: for functions given to FailAllocations.
+func Map(bytes int64) ([]byte, error) { return mapAnonymous(bytes) }
+
 // Allocate maps a zeroed region of bytes (rounded up to pages by the system, counted as asked for).
 func (l *Ledger) Allocate(p Purpose, bytes int64) (*Region, error) {
 	if bytes <= 0 {

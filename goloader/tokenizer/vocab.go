@@ -65,7 +65,11 @@ func NewVocabulary(ledger *memory.Ledger, count int64) (*Vocabulary, error) {
 	for i := range v.types {
 		v.types[i] = Normal
 	}
-	return v, v.reserve(int(count) * 8)
+	if err := v.reserve(int(count) * 8); err != nil {
+		v.Close()
+		return nil, err
+	}
+	return v, nil
 }
 
 // Len is the number of tokens.

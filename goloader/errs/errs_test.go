@@ -1,0 +1,50 @@
+package errs
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// tableLines is Table as README prints it.
+func tableLines() (lines []string) {
+	for _, r := range Table {
+		lines = append(lines, fmt.Sprintf("| `%s` | %s | %s | %s |", r.Code, r.Kind, r.Meaning, r.Cure))
+	}
+	return lines
+}
+
+func TestDocumentsListEveryCode(t *testing.T) {
+	readme, err := os.ReadFile("../../README.md")
+	require.NoError(t, err)
+	types, err := os.ReadFile("../../js/index.d.ts")
+	require.NoError(t, err)
+	for _, line := range tableLines() {
+		require.Contains(t, string(readme), line)
+	}
+	for _, r := range Table {
+		require.Contains(t, string(types), "'"+string(r.Code)+"'")
+	}
+	require.Equal(t, len(Table), strings.Count(string(types), "'ERR_"), "index.d.ts lists no other codes")
+}
+
+func TestKindsAndCauses(t *testing.T) {
+	seen := map[Code]bool{}
+	for _, r := range Table {
+		require.False(t, seen[r.Code], "%s stands twice", r.Code)
+		seen[r.Code] = true
+		require.Equal(t, r.Kind, New(r.Code, "", "x").Kind())
+	}
+	cause := errors.New("disk")
+	err := Wrap(cause, FileRead, "path", 7, "reading")
+	require.ErrorIs(t, err, cause)
+	require.Equal(t, "ERR_FILE_READ: reading: disk", err.Error())
+	require.Equal(t, err, From(fmt.Errorf("outer: %w", err)))
+	require.Equal(t, InternalFault, From(cause).Code)
+	require.Equal(t, Internal, New("ERR_UNLISTED", "", "x").Kind())
+	require.Nil(t, From(nil))
+}
