@@ -268,36 +268,39 @@ func tokenizerConfig(f *gguf.File, c tokenizer.Config) (tokenizer.Config, error)
 	return c, err
 }
 
-func loadVocabulary(f *gguf.File, ledger *memory.Ledger) (v *tokenizer.Vocabulary, err error) {
+func loadVocabulary(f *gguf.File, ledger *memory.Ledger) (*tokenizer.Vocabulary, error) {
 	tokens, err := arrayOf(f, "tokenizer.ggml.tokens")
 	if err != nil {
 		return nil, err
 	}
-	if v, err = tokenizer.NewVocabulary(ledger, tokens.Len); err != nil {
-		return nil, err
-	}
-	defer func() {
-		if err != nil {
-			v.Close()
-		}
-	}()
-	if err = tokens.Strings(0, func(_ int64, s []byte) error { return v.Add(s) }); err != nil {
-		return nil, err
-	}
-	types, err := arrayOf(f, "tokenizer.ggml.token_type")
+	v, err := tokenizer.NewVocabulary(ledger, tokens.Len)
 	if err != nil {
 		return nil, err
 	}
-	if types.Len != tokens.Len {
-		return nil, errs.New(errs.TokenizerVocab, "tokenizer.ggml.token_type", "%d token types for %d tokens", types.Len, tokens.Len)
+	if err := fillVocabulary(v, f, tokens); err != nil {
+		v.Close()
+		return nil, err
 	}
-	err = types.Numbers(0, func(i int64, bits uint64) error {
+	return v, nil
+}
+
+func fillVocabulary(v *tokenizer.Vocabulary, f *gguf.File, tokens gguf.ArrayView) error {
+	if err := tokens.Strings(0, func(_ int64, s []byte) error { return v.Add(s) }); err != nil {
+		return err
+	}
+	types, err := arrayOf(f, "tokenizer.ggml.token_type")
+	if err != nil {
+		return err
+	}
+	if types.Len != tokens.Len {
+		return errs.New(errs.TokenizerVocab, "tokenizer.ggml.token_type", "%d token types for %d tokens", types.Len, tokens.Len)
+	}
+	return types.Numbers(0, func(i int64, bits uint64) error {
 		if bits > 255 {
 			return errs.New(errs.TokenizerVocab, "tokenizer.ggml.token_type", "token %d has type %d; 1 to 6 are known", i, int64(bits))
 		}
 		return v.SetType(int(i), tokenizer.TokenType(bits))
 	})
-	return v, err
 }
 
 func arrayOf(f *gguf.File, key string) (gguf.ArrayView, error) {
