@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-'use strict';
+
 // gguf-stream embed | inspect | tokenize | similarity
 
 const fs = require('node:fs');
@@ -125,7 +125,8 @@ async function similarity(v, args) {
   if (list.length < 2) throw new UsageError('similarity takes two texts or more');
   const vectors = await e.embedMany(list);
   const pairs = [];
-  for (let i = 0; i < list.length; i++) for (let j = i + 1; j < list.length; j++) pairs.push({ a: list[i], b: list[j], similarity: e.similarity(vectors[i], vectors[j]) });
+  for (let i = 0; i < list.length; i++)
+    for (let j = i + 1; j < list.length; j++) pairs.push({ a: list[i], b: list[j], similarity: e.similarity(vectors[i], vectors[j]) });
   pairs.sort((x, y) => y.similarity - x.similarity);
   if (v.json) await print(JSON.stringify(pairs));
   else for (const p of pairs) await print(`${p.similarity.toFixed(4)}  ${p.a}  |  ${p.b}`);

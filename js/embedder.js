@@ -1,5 +1,3 @@
-'use strict';
-
 const path = require('node:path');
 const { EventEmitter } = require('node:events');
 const { Kind, call, native } = require('./native');
@@ -28,6 +26,7 @@ const forgotten = new FinalizationRegistry((state) => {
 
 /** A model's users' handle: lazy, shared by concurrent callers. Made by loadEmbedder. */
 class Embedder extends EventEmitter {
+  /** @type {Record<string, any>} */
   #options;
   #callDefaults;
   #watch = new CrashPrevention();
@@ -93,7 +92,11 @@ class Embedder extends EventEmitter {
   /** Throws when the queue is full; nothing was taken then. @param {number} texts */
   #enqueue(texts) {
     if (this.#queued > 0 && this.#queued + texts > this.#options.maxQueuedTexts) {
-      throw new GgufError({ code: 'ERR_BUSY', kind: 'state', message: `${this.#queued} texts are queued; at most ${this.#options.maxQueuedTexts} may be (maxQueuedTexts)` });
+      throw new GgufError({
+        code: 'ERR_BUSY',
+        kind: 'state',
+        message: `${this.#queued} texts are queued; at most ${this.#options.maxQueuedTexts} may be (maxQueuedTexts)`,
+      });
     }
     this.#queued += texts;
   }
@@ -202,7 +205,8 @@ class Embedder extends EventEmitter {
    */
   embedStream(texts, callOptions) {
     const source = /** @type {any} */ (texts);
-    if (typeof texts === 'string' || (typeof source?.[Symbol.asyncIterator] !== 'function' && typeof source?.[Symbol.iterator] !== 'function')) throw argumentError('texts', 'an iterable of strings', texts);
+    if (typeof texts === 'string' || (typeof source?.[Symbol.asyncIterator] !== 'function' && typeof source?.[Symbol.iterator] !== 'function'))
+      throw argumentError('texts', 'an iterable of strings', texts);
     const o = this.#callOptions(callOptions, options.callOptions);
     return this.#stream(texts, o);
   }

@@ -1,5 +1,3 @@
-'use strict';
-
 /**
  * @import { ErrorCode, ErrorKind } from './index.js'
  * @typedef {{ code: string, kind: string, field: string, offset: number, message: string }} NativeError

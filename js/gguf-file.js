@@ -1,5 +1,3 @@
-'use strict';
-
 const path = require('node:path');
 const { Kind, call } = require('./native');
 const { closedError, argumentError } = require('./errors');
@@ -8,7 +6,11 @@ const options = require('./options');
 /** @import { GgufFileInfo, MetadataValue, TensorInfo, MemoryPlan } from './index.js' */
 
 const page = 1024;
-const named = new Map([['NaN', Number.NaN], ['Infinity', Number.POSITIVE_INFINITY], ['-Infinity', Number.NEGATIVE_INFINITY]]);
+const named = new Map([
+  ['NaN', Number.NaN],
+  ['Infinity', Number.POSITIVE_INFINITY],
+  ['-Infinity', Number.NEGATIVE_INFINITY],
+]);
 
 /** A number, string or bool as JSON carries it → JavaScript's. @param {string} type @param {any} value */
 function decode(type, value) {
@@ -92,7 +94,7 @@ class GgufFile {
   async *[Symbol.asyncIterator]() {
     for (let at = 0; at < this.info.pairs; ) {
       const { pairs } = await this._metadata({ from: at, count: page });
-      for (const { key, value } of pairs) yield /** @type {[string, MetadataValue]} */ ([key, this.#value(key, value)]);
+      for (const { key, value } of pairs) yield/** @type {[string, MetadataValue]} */ ([key, this.#value(key, value)]);
       at += pairs.length;
     }
   }
@@ -117,7 +119,12 @@ class GgufFile {
     if (typeof name !== 'string') throw argumentError('name', "a tensor's name", name);
     for (let offset = 0; offset >= 0; ) {
       const { reply, output } = await this.#job(Kind.fileChunk, { tensor: name, offset });
-      yield { data: new Uint8Array(/** @type {ArrayBuffer} */ (output), 0, reply.bytes), offset: reply.offset, firstElement: reply.firstElement, elements: reply.elements };
+      yield {
+        data: new Uint8Array(/** @type {ArrayBuffer} */ (output), 0, reply.bytes),
+        offset: reply.offset,
+        firstElement: reply.firstElement,
+        elements: reply.elements,
+      };
       offset = reply.next;
     }
   }

@@ -1,4 +1,3 @@
-'use strict';
 // Nothing native is loaded here: require is free, the first use loads.
 
 const { Embedder, loadEmbedder, kernels, similarity } = require('./embedder');
@@ -7,4 +6,17 @@ const { GgufError } = require('./errors');
 const { MemoryGuard, MemoryMonitor, CrashPrevention, memoryReport } = require('./memory');
 const { version } = require('../package.json');
 
-module.exports = { loadEmbedder, openGguf, Embedder, GgufFile, GgufError, MemoryGuard, MemoryMonitor, CrashPrevention, memoryReport, kernels, similarity, version };
+module.exports = {
+  loadEmbedder,
+  openGguf,
+  Embedder,
+  GgufFile,
+  GgufError,
+  MemoryGuard,
+  MemoryMonitor,
+  CrashPrevention,
+  memoryReport,
+  kernels,
+  similarity,
+  version,
+};

@@ -1,4 +1,3 @@
-'use strict';
 // The budget as JavaScript sees it, the guard of single heap allocations, and the watch over V8's heap.
 
 const v8 = require('node:v8');
@@ -16,7 +15,11 @@ const MemoryGuard = Object.freeze({
   /** @param {number} bytes */
   check(bytes) {
     if (bytes > heapAllocationBytes) {
-      throw new GgufError({ code: 'ERR_MEMORY_GUARD', kind: 'limit', message: `BLOCKED: Allocation ${bytes} bytes exceeds 10MB limit. This prevents V8 heap crashes.` });
+      throw new GgufError({
+        code: 'ERR_MEMORY_GUARD',
+        kind: 'limit',
+        message: `BLOCKED: Allocation ${bytes} bytes exceeds 10MB limit. This prevents V8 heap crashes.`,
+      });
     }
   },
 });
@@ -60,7 +63,11 @@ class MemoryMonitor {
     if (!Number.isSafeInteger(bytes) || bytes < 0) throw argumentError('bytes', 'a number of bytes', bytes);
     const a = native();
     if (bytes > systemAvailable() || !a.reserve(bytes, this.#limit)) {
-      throw new GgufError({ code: 'ERR_MEMORY_LIMIT', kind: 'limit', message: `${bytes} bytes are needed, but only ${this.available} are available; raise memoryLimit or free memory` });
+      throw new GgufError({
+        code: 'ERR_MEMORY_LIMIT',
+        kind: 'limit',
+        message: `${bytes} bytes are needed, but only ${this.available} are available; raise memoryLimit or free memory`,
+      });
     }
     let released = false;
     return () => {
@@ -120,7 +127,11 @@ class CrashPrevention extends EventEmitter {
     const report = { used: s.used_heap_size, limit: s.heap_size_limit };
     if (this.#share > criticalShare) {
       this.emit('heap-critical', report);
-      throw new GgufError({ code: 'ERR_HEAP_CRITICAL', kind: 'limit', message: `V8's heap is nearly full: ${report.used} of ${report.limit} bytes; release references or raise --max-old-space-size` });
+      throw new GgufError({
+        code: 'ERR_HEAP_CRITICAL',
+        kind: 'limit',
+        message: `V8's heap is nearly full: ${report.used} of ${report.limit} bytes; release references or raise --max-old-space-size`,
+      });
     }
     if (this.#share <= safeShare) return undefined;
     this.emit('heap-safe', report);

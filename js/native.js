@@ -1,4 +1,3 @@
-'use strict';
 // The only file that touches the addon. Every call of the core is a job: call() submits it and gives a
 // promise of this realm; the job kinds and messages are those of goloader/capi/gguf_stream.h.
 
@@ -101,12 +100,19 @@ function call(kind, c = {}) {
     const a = native();
     const onAbort = () => a.cancel(id);
     const request = c.request && JSON.stringify(c.request);
-    const id = a.submit(kind, c.handle ?? 0, request === '{}' ? undefined : request, c.texts, (error, reply, output) => {
-      signal?.removeEventListener('abort', onAbort);
-      if (signal?.aborted) reject(signal.reason);
-      else if (error) reject(fromNative(error, stack));
-      else resolve({ reply: reply === undefined ? undefined : JSON.parse(reply), output });
-    }, c.progress);
+    const id = a.submit(
+      kind,
+      c.handle ?? 0,
+      request === '{}' ? undefined : request,
+      c.texts,
+      (error, reply, output) => {
+        signal?.removeEventListener('abort', onAbort);
+        if (signal?.aborted) reject(signal.reason);
+        else if (error) reject(fromNative(error, stack));
+        else resolve({ reply: reply === undefined ? undefined : JSON.parse(reply), output });
+      },
+      c.progress,
+    );
     signal?.addEventListener('abort', onAbort, { once: true });
   });
 }

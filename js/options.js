@@ -1,4 +1,3 @@
-'use strict';
 // All checks of arguments, as tables: name → check. They run before the first await of every call.
 
 const { argumentError, GgufError } = require('./errors');
@@ -15,7 +14,10 @@ const flag = { expected: 'true or false', ok: (v) => typeof v === 'boolean' };
 /** @type {Check} */
 const callback = { expected: 'a function', ok: (v) => typeof v === 'function' };
 /** @type {Check} */
-const signal = { expected: 'an AbortSignal', ok: (v) => typeof v === 'object' && v !== null && typeof v.aborted === 'boolean' && typeof v.addEventListener === 'function' };
+const signal = {
+  expected: 'an AbortSignal',
+  ok: (v) => typeof v === 'object' && v !== null && typeof v.aborted === 'boolean' && typeof v.addEventListener === 'function',
+};
 /** @param {number} lo @param {number} hi @returns {Check} */
 const integer = (lo, hi) => ({ expected: `an integer from ${lo} to ${hi}`, ok: (v) => Number.isInteger(v) && v >= lo && v <= hi });
 /** @param {...string} names @returns {Check} */

@@ -1,4 +1,3 @@
-'use strict';
 // The table of platforms: which package holds the native files, by process.platform, arch and libc.
 
 /** @type {ReadonlyArray<{ platform: string, arch: string, libc: string | null, package: string }>} */

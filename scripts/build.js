@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 // Builds the two native files into build/native: the Go core (libgguf_stream.so) and the addon
 // (gguf_stream.node). Names what is missing on the machine, with the cure. `--force` builds anew.
-'use strict';
+
 const { execFileSync, spawnSync } = require('node:child_process');
 const crypto = require('node:crypto');
 const fs = require('node:fs');
@@ -41,7 +41,12 @@ function sources(dir) {
 
 function fingerprint() {
   const hash = crypto.createHash('sha256').update(process.version + process.arch);
-  const files = [...sources('goloader'), ...sources('device'), ...sources('addon'), ...['go.mod', 'binding.gyp', 'scripts/build.js', 'scripts/overlay.js'].map((f) => path.join(root, f))];
+  const files = [
+    ...sources('goloader'),
+    ...sources('device'),
+    ...sources('addon'),
+    ...['go.mod', 'binding.gyp', 'scripts/build.js', 'scripts/overlay.js'].map((f) => path.join(root, f)),
+  ];
   for (const f of files) hash.update(f.slice(root.length)).update(fs.readFileSync(f));
   return hash.digest('hex');
 }
@@ -57,7 +62,23 @@ function buildCore() {
   const link = process.platform === 'linux' ? `-Wl,-z,nodelete,--version-script=${exportsFile}` : '';
   // asyncpreemptoff: Go would preempt its threads with SIGURG, which a host may listen to
   const ldflags = ['-s', '-w', '-X', 'runtime.godebugDefault=asyncpreemptoff=1', ...(link ? [`-extldflags=${link}`] : [])].join(' ');
-  run('go', ['build', '-trimpath', '-buildvcs=false', '-buildmode=c-shared', '-overlay', overlay, '-ldflags', ldflags, '-o', path.join(out, 'libgguf_stream.so'), './goloader/capi'], { CGO_ENABLED: '1', CGO_LDFLAGS_ALLOW: '-Wl,.*' });
+  run(
+    'go',
+    [
+      'build',
+      '-trimpath',
+      '-buildvcs=false',
+      '-buildmode=c-shared',
+      '-overlay',
+      overlay,
+      '-ldflags',
+      ldflags,
+      '-o',
+      path.join(out, 'libgguf_stream.so'),
+      './goloader/capi',
+    ],
+    { CGO_ENABLED: '1', CGO_LDFLAGS_ALLOW: '-Wl,.*' },
+  );
   fs.rmSync(path.join(out, 'libgguf_stream.h'), { force: true });
 }
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 // The README's first command ends here: real embeddings and their similarities from the bundled model.
-'use strict';
+
 const { loadEmbedder, kernels } = require('..');
 
 async function main() {
@@ -9,7 +9,8 @@ async function main() {
   const vectors = await embedder.embedMany(texts);
   for (const [i, v] of vectors.entries()) console.log(`[${Array.from(v.slice(0, 4), (x) => x.toFixed(4)).join(', ')}, … ${v.length} values]  ${texts[i]}`);
   console.log();
-  for (let i = 0; i < texts.length; i++) for (let j = i + 1; j < texts.length; j++) console.log(`${embedder.similarity(vectors[i], vectors[j]).toFixed(4)}  ${texts[i]}  |  ${texts[j]}`);
+  for (let i = 0; i < texts.length; i++)
+    for (let j = i + 1; j < texts.length; j++) console.log(`${embedder.similarity(vectors[i], vectors[j]).toFixed(4)}  ${texts[i]}  |  ${texts[j]}`);
   const { name, layers, hiddenSize } = embedder.info;
   console.log(`\n${name}: ${layers} layers, ${hiddenSize} dimensions, kernels ${kernels().selected}`);
   await embedder.close();

@@ -1,7 +1,7 @@
 // Go's runtime opens SIGCHLD and SIGPROF on every thread of its own, whatever was blocked. libuv's handlers
 // would then run on goroutine stacks and write past their ends. The overlay is the runtime's own table with
 // the two flags taken out; it fails when a later Go has other lines.
-'use strict';
+
 const { execFileSync } = require('node:child_process');
 const fs = require('node:fs');
 const path = require('node:path');
@@ -21,7 +21,8 @@ function writeOverlay(folder) {
       changed++;
     }
   }
-  if (changed !== 2) throw new Error(`overlay: Go's signal table changed (${changed} of 2 lines found in ${path.basename(source)}); use the Go version that go.mod names`);
+  if (changed !== 2)
+    throw new Error(`overlay: Go's signal table changed (${changed} of 2 lines found in ${path.basename(source)}); use the Go version that go.mod names`);
   fs.mkdirSync(folder, { recursive: true });
   const target = path.join(folder, 'sigtab.go');
   fs.writeFileSync(target, lines.join('\n'));

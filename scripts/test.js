@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 // All tests in order of speed: builds the native files, then Go, then jest. Ends with `N passed, N failed`
 // summed over all; the exit code is 0 only when nothing failed and every suite ran.
-'use strict';
+
 const { spawnSync } = require('node:child_process');
 const fs = require('node:fs');
 const path = require('node:path');
@@ -41,7 +41,9 @@ function goTests(args) {
 function jestTests() {
   console.log('jest');
   const file = path.join(root, 'build', 'jest.json');
-  const r = run(process.execPath, [require.resolve('jest/bin/jest.js'), '--json', `--outputFile=${file}`, '--runInBand'], { stdio: ['ignore', 'ignore', 'inherit'] });
+  const r = run(process.execPath, [require.resolve('jest/bin/jest.js'), '--json', `--outputFile=${file}`, '--runInBand'], {
+    stdio: ['ignore', 'ignore', 'inherit'],
+  });
   const report = fs.existsSync(file) ? JSON.parse(fs.readFileSync(file, 'utf8')) : { numPassedTests: 0, numFailedTests: 1 };
   total.passed += report.numPassedTests;
   total.failed += report.numFailedTests + (report.numRuntimeErrorTestSuites ?? 0);

@@ -1,79 +1,169 @@
-// Package quant knows ggml's tensor types: how large their blocks are, what float32 values the blocks
-// stand for, and, for types of block-scaled integer codes, the codes and scales themselves.
+// Package quant knows ggml's tensor types: one table with each type's block, its reference dequantiser,
+// its codes form where it has one, and how its fields are swapped in big-endian files.
 //
-//	chunk of whole blocks ──Decode──▶ float32 [blocks · BlockElements]      every type that has values
-//	                      └─Expand──▶ codes int8 [blocks · BlockElements]    value = scale·code + min
-//	                                  scales, mins float32 [elements / SubBlock]
-//	big-endian chunk ──Swap──▶ little-endian chunk, in place, before either
+//	chunk (whole blocks) ──Decode──▶ float32           bit for bit ggml's dequantize_row_* (golden/dequant-types)
+//	                     └─Expand──▶ codes int8, scales, mins    value = scale·code + min, the same bits
 //
-// All functions work on the caller's buffers, allocate nothing, keep no state, and may run on any
-// goroutine. Values equal those of ggml's dequantize_row_* functions bit for bit (ggml-quants.c, ggml
-// 0.25.1), NaN payloads aside: the arithmetic is float32, rounded after each operation; products are
-// written float32(a*b) where a sum follows, since Go may otherwise fuse the two (it does on arm64).
+// All arithmetic is float32, rounded after each operation in ggml's order, never fused: float32(…)
+// around a product forbids Go to fuse it with the addition that follows (it would on arm64). Nothing
+// here allocates. The formulas are those of ggml-quants.c, block layouts those of ggml-common.h.
 package quant
 
 import (
+	"math"
 	"math/bits"
-	"unsafe"
 )
 
-// Type is one of ggml's tensor types: a row of the table. Rows are shared and must not be changed.
+// Type is one row of the table.
 type Type struct {
-	ID            uint32 // in tensor infos
-	Name          string // as ggml spells it, in capitals: "Q8_0", "Q4_K"
-	BlockElements int    // values of one block; a row of a tensor is whole blocks
+	ID            uint32 // enum ggml_type
+	Name          string // as ggml spells it
+	BlockElements int
 	BlockBytes    int
-	// Decode turns whole blocks into len(blocks)/BlockBytes·BlockElements values. dst must hold them;
-	// a shorter one panics. nil: ggml has no values for the type (it is an operand of dot products only).
+	// Decode writes the values of whole blocks: len(dst) = len(blocks)/BlockBytes·BlockElements. Nil for
+	// types that only exist at run time.
 	Decode func(dst []float32, blocks []byte)
-	// Codes is the integer form; nil for types that are not integer codes times scales.
+	// Codes is the form that kernels use without expanding to floats; nil if the type has none.
 	Codes *CodesForm
-	// Words are the parts of a block of more than one byte, which differ between byte orders.
-	Words []Word
+	// Swap lists the multi-byte fields of a block, for big-endian files.
+	Swap []Field
 }
 
-// Words in a row, of Size bytes each, Count of them, the first one at Offset of the block.
-type Word struct{ Offset, Size, Count int }
+// Field is a run of equal numbers in a block: Count numbers of Size bytes from byte Offset on.
+type Field struct{ Offset, Size, Count int }
 
-// CodesForm describes a type whose values are scale·code + min, one scale (and min) for each SubBlock
-// elements in order. Computed in float32 as float32(scale·float32(code)) + min this equals Decode bit
-// for bit, the sign of zero included.
+// CodesForm is a type as integer codes with a scale (and a min) per sub-block of elements:
+// value = scale·code + min, computed in float32 with two roundings, equals Decode's bit for bit (but
+// for the sign of zeros).
 type CodesForm struct {
-	Bits      int  // 4 or 8: how a device holds codes
+	Bits      int  // 8: codes are the numbers; 4: codes are indices 0…15 into Table
 	SubBlock  int  // elements that share a scale: 16 or 32
-	Min       bool // there are mins; else mins is not touched and may be nil
-	HalfScale bool // scales and mins are IEEE halves from the file: float32 to half is exact
-	// Table: for Bits 4 a code is a nibble, 0 to 15, and stands for Table[code]. For Bits 8 a code
-	// stands for itself, -128 to 127.
-	Table [16]int8
-	// Expand splits whole blocks into codes, one a value in order, and scales and mins, one a sub-block
-	// (mins with the sign that makes the + hold). The slices must hold them; a shorter one panics.
+	Min       bool // there are mins
+	HalfScale bool // scales and mins are IEEE halves of the file, unchanged
+	Table     [16]int8
+	// Expand writes a code per element and a scale (and min, if Min) per sub-block of whole blocks.
 	Expand func(codes []int8, scales, mins []float32, blocks []byte)
 }
 
-// Value is what a code stands for before scale and min.
-func (c *CodesForm) Value(code int8) int8 {
-	if c.Bits == 4 {
-		return c.Table[code&15]
-	}
-	return code
+var (
+	half0      = []Field{{0, 2, 1}}
+	halfPair0  = []Field{{0, 2, 2}}
+	linear4    = [16]int8{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}
+	symmetric4 = [16]int8{-8, -7, -6, -5, -4, -3, -2, -1, 0, 1, 2, 3, 4, 5, 6, 7}
+)
+
+var types = []Type{
+	{ID: 0, Name: "F32", BlockElements: 1, BlockBytes: 4, Decode: decodeF32, Swap: []Field{{0, 4, 1}}},
+	{ID: 1, Name: "F16", BlockElements: 1, BlockBytes: 2, Decode: decodeF16, Swap: half0},
+	{ID: 2, Name: "Q4_0", BlockElements: 32, BlockBytes: 18, Decode: decodeQ4_0, Swap: half0,
+		Codes: &CodesForm{Bits: 4, SubBlock: 32, HalfScale: true, Table: symmetric4, Expand: expandQ4_0}},
+	{ID: 3, Name: "Q4_1", BlockElements: 32, BlockBytes: 20, Decode: decodeQ4_1, Swap: halfPair0,
+		Codes: &CodesForm{Bits: 4, SubBlock: 32, Min: true, HalfScale: true, Table: linear4, Expand: expandQ4_1}},
+	{ID: 6, Name: "Q5_0", BlockElements: 32, BlockBytes: 22, Decode: decodeQ5_0, Swap: half0,
+		Codes: &CodesForm{Bits: 8, SubBlock: 32, HalfScale: true, Expand: expandQ5_0}},
+	{ID: 7, Name: "Q5_1", BlockElements: 32, BlockBytes: 24, Decode: decodeQ5_1, Swap: halfPair0,
+		Codes: &CodesForm{Bits: 8, SubBlock: 32, Min: true, HalfScale: true, Expand: expandQ5_1}},
+	{ID: 8, Name: "Q8_0", BlockElements: 32, BlockBytes: 34, Decode: decodeQ8_0, Swap: half0,
+		Codes: &CodesForm{Bits: 8, SubBlock: 32, HalfScale: true, Expand: expandQ8_0}},
+	{ID: 9, Name: "Q8_1", BlockElements: 32, BlockBytes: 36, Swap: halfPair0},
+	{ID: 10, Name: "Q2_K", BlockElements: 256, BlockBytes: 84, Decode: decodeQ2K, Swap: []Field{{80, 2, 2}},
+		Codes: &CodesForm{Bits: 8, SubBlock: 16, Min: true, Expand: expandQ2K}},
+	{ID: 11, Name: "Q3_K", BlockElements: 256, BlockBytes: 110, Decode: decodeQ3K, Swap: []Field{{108, 2, 1}},
+		Codes: &CodesForm{Bits: 8, SubBlock: 16, Expand: expandQ3K}},
+	{ID: 12, Name: "Q4_K", BlockElements: 256, BlockBytes: 144, Decode: decodeQ4K, Swap: halfPair0,
+		Codes: &CodesForm{Bits: 4, SubBlock: 32, Min: true, Table: linear4, Expand: expandQ4K}},
+	{ID: 13, Name: "Q5_K", BlockElements: 256, BlockBytes: 176, Decode: decodeQ5K, Swap: halfPair0,
+		Codes: &CodesForm{Bits: 8, SubBlock: 32, Min: true, Expand: expandQ5K}},
+	{ID: 14, Name: "Q6_K", BlockElements: 256, BlockBytes: 210, Decode: decodeQ6K, Swap: []Field{{208, 2, 1}},
+		Codes: &CodesForm{Bits: 8, SubBlock: 16, Expand: expandQ6K}},
+	{ID: 15, Name: "Q8_K", BlockElements: 256, BlockBytes: 292, Decode: decodeQ8K, Swap: []Field{{0, 4, 1}, {260, 2, 16}}},
+	{ID: 16, Name: "IQ2_XXS", BlockElements: 256, BlockBytes: 66, Decode: decodeIQ2XXS, Swap: []Field{{0, 2, 33}}},
+	{ID: 17, Name: "IQ2_XS", BlockElements: 256, BlockBytes: 74, Decode: decodeIQ2XS, Swap: []Field{{0, 2, 33}}},
+	{ID: 18, Name: "IQ3_XXS", BlockElements: 256, BlockBytes: 98, Decode: decodeIQ3XXS, Swap: half0},
+	{ID: 19, Name: "IQ1_S", BlockElements: 256, BlockBytes: 50, Decode: decodeIQ1S, Swap: []Field{{0, 2, 1}, {34, 2, 8}}},
+	{ID: 20, Name: "IQ4_NL", BlockElements: 32, BlockBytes: 18, Decode: decodeIQ4NL, Swap: half0,
+		Codes: &CodesForm{Bits: 4, SubBlock: 32, HalfScale: true, Table: iq4Values, Expand: expandIQ4NL}},
+	{ID: 21, Name: "IQ3_S", BlockElements: 256, BlockBytes: 110, Decode: decodeIQ3S, Swap: half0},
+	{ID: 22, Name: "IQ2_S", BlockElements: 256, BlockBytes: 82, Decode: decodeIQ2S, Swap: half0},
+	{ID: 23, Name: "IQ4_XS", BlockElements: 256, BlockBytes: 136, Decode: decodeIQ4XS, Swap: halfPair0,
+		Codes: &CodesForm{Bits: 4, SubBlock: 32, Table: iq4Values, Expand: expandIQ4XS}},
+	{ID: 24, Name: "I8", BlockElements: 1, BlockBytes: 1},
+	{ID: 25, Name: "I16", BlockElements: 1, BlockBytes: 2, Swap: half0},
+	{ID: 26, Name: "I32", BlockElements: 1, BlockBytes: 4, Swap: []Field{{0, 4, 1}}},
+	{ID: 27, Name: "I64", BlockElements: 1, BlockBytes: 8, Swap: []Field{{0, 8, 1}}},
+	{ID: 28, Name: "F64", BlockElements: 1, BlockBytes: 8, Swap: []Field{{0, 8, 1}}},
+	{ID: 29, Name: "IQ1_M", BlockElements: 256, BlockBytes: 56, Decode: decodeIQ1M, Swap: []Field{{48, 2, 4}}},
+	{ID: 30, Name: "BF16", BlockElements: 1, BlockBytes: 2, Decode: decodeBF16, Swap: half0},
+	{ID: 34, Name: "TQ1_0", BlockElements: 256, BlockBytes: 54, Decode: decodeTQ1_0, Swap: []Field{{52, 2, 1}}},
+	{ID: 35, Name: "TQ2_0", BlockElements: 256, BlockBytes: 66, Decode: decodeTQ2_0, Swap: []Field{{64, 2, 1}}},
+	{ID: 39, Name: "MXFP4", BlockElements: 32, BlockBytes: 17, Decode: decodeMXFP4,
+		Codes: &CodesForm{Bits: 4, SubBlock: 32, Table: fp4Values, Expand: expandMXFP4}},
+	{ID: 40, Name: "NVFP4", BlockElements: 64, BlockBytes: 36, Decode: decodeNVFP4},
+	{ID: 41, Name: "Q1_0", BlockElements: 128, BlockBytes: 18, Decode: decodeQ1_0, Swap: half0},
+	{ID: 42, Name: "Q2_0", BlockElements: 64, BlockBytes: 18, Decode: decodeQ2_0, Swap: half0},
 }
 
-// FirstNonFinite is the index of the first sub-block that stands for a NaN or an infinity whatever
-// its codes or with some code (an MXFP4 scale of 2^127), -1 if there is none. mins may be nil.
-func (c *CodesForm) FirstNonFinite(scales, mins []float32) int {
-	i := FirstNonFinite(scales)
-	if c.HalfScale || !c.overflows() {
-		return firstOf(i, FirstNonFinite(mins))
+var byID = func() map[uint32]*Type {
+	m := make(map[uint32]*Type, len(types))
+	for i := range types {
+		m[types[i].ID] = &types[i]
 	}
-	for k, s := range scales {
-		if largest := s * mxfp4Largest; largest-largest != 0 {
-			return firstOf(k, FirstNonFinite(mins))
+	return m
+}()
+
+// Types is the table, in the order of ids.
+func Types() []Type { return types }
+
+// ByID finds a type by its number in a tensor info.
+func ByID(id uint32) (*Type, bool) {
+	t, ok := byID[id]
+	return t, ok
+}
+
+// ByName finds a type by ggml's name.
+func ByName(name string) (*Type, bool) {
+	for i := range types {
+		if types[i].Name == name {
+			return &types[i], true
 		}
 	}
-	return firstOf(i, FirstNonFinite(mins))
+	return nil, false
 }
 
-var types = [...]Type{
-	{ID: 0, Name: "F32", BlockElements: 1, BlockBytes: 4, Decode: decodeF32, Words: []Word{{0, 4, 1}}},
+// Bytes is the size of elements in the file; ok is false when they are no whole blocks or the product
+// overflows.
+func (t *Type) Bytes(elements int64) (n int64, ok bool) {
+	if elements < 0 || elements%int64(t.BlockElements) != 0 {
+		return 0, false
+	}
+	hi, lo := bits.Mul64(uint64(elements)/uint64(t.BlockElements), uint64(t.BlockBytes))
+	return int64(lo), hi == 0 && lo <= math.MaxInt64
+}
+
+// SwapBlocks turns whole blocks of a big-endian file into little-endian ones, in place.
+func (t *Type) SwapBlocks(blocks []byte) {
+	for ; len(blocks) >= t.BlockBytes; blocks = blocks[t.BlockBytes:] {
+		for _, f := range t.Swap {
+			for i := range f.Count {
+				reverse(blocks[f.Offset+i*f.Size:][:f.Size])
+			}
+		}
+	}
+}
+
+func reverse(b []byte) {
+	for i, j := 0, len(b)-1; i < j; i, j = i+1, j-1 {
+		b[i], b[j] = b[j], b[i]
+	}
+}
+
+// FirstNonFinite is the index of the first NaN or infinity, -1 if there is none.
+func FirstNonFinite(values []float32) int {
+	const exponent = 0x7f800000
+	for i, v := range values {
+		if math.Float32bits(v)&exponent == exponent {
+			return i
+		}
+	}
+	return -1
 }
