@@ -2,6 +2,7 @@ package gguf
 
 import (
 	"cmp"
+	"math"
 	"slices"
 
 	"gguf-stream/goloader/errs"
@@ -124,8 +125,8 @@ func (c *cursor) sizes(e *tensorEntry, t *quant.Type, at int64, offset uint64) e
 	if e.bytes, ok = t.Bytes(n); !ok {
 		return errs.At(errs.GGUFTensor, c.field, at, "tensor %s: %d elements of %s have no size", c.field, n, t.Name)
 	}
-	if offset > uint64(c.src.Size()) {
-		return errs.At(errs.GGUFTensor, c.field, at, "tensor %s lies at %d of the data, behind the end of the file", c.field, offset)
+	if offset > math.MaxInt64/2 {
+		return errs.At(errs.GGUFTensor, c.field, at, "tensor %s lies at %d of the data, where no file reaches", c.field, offset)
 	}
 	e.offset = int64(offset)
 	return nil
@@ -144,7 +145,7 @@ func (f *File) place(part int, first int, dataStart int64) error {
 			return errs.At(errs.GGUFTensor, name, dataStart+e.offset, "tensor %s lies at %d of the data, no multiple of the alignment %d", name, e.offset, f.alignment)
 		}
 		e.offset += dataStart
-		if end := e.offset + e.bytes; end > src.Size() || end < 0 {
+		if end := e.offset + e.bytes; e.bytes > src.Size() || end > src.Size() || end < 0 {
 			return errs.At(errs.GGUFTruncated, name, src.Size(), "tensor %s ends at offset %d, but the file has %d bytes; download it again", name, end, src.Size())
 		}
 		order = append(order, uint32(i))

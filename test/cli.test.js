@@ -1,0 +1,57 @@
+'use strict';
+
+const { spawnSync } = require('node:child_process');
+const path = require('node:path');
+
+const cli = path.join(__dirname, '..', 'js', 'cli.js');
+
+/** @param {string[]} args @param {string} [input] @param {object} [env] */
+function run(args, input = '', env = {}) {
+  const r = spawnSync(process.execPath, [cli, ...args], { encoding: 'utf8', input, env: { ...process.env, ...env } });
+  return { status: r.status, out: r.stdout, err: r.stderr };
+}
+
+test('embed: arguments, standard input, JSON lines', () => {
+  const one = run(['embed', '--json', 'a text']);
+  expect(one.status).toBe(0);
+  expect(JSON.parse(one.out)).toMatchObject({ text: 'a text' });
+  expect(JSON.parse(one.out).embedding).toHaveLength(384);
+  const lines = run(['embed', '--json'], 'first\nsecond\n').out.trim().split('\n').map((l) => JSON.parse(l));
+  expect(lines.map((l) => l.text)).toEqual(['first', 'second']);
+  const jsonl = run(['embed', '--jsonl', '--json'], '{"text":"a\\nb"}\n"c"\n').out.trim().split('\n').map((l) => JSON.parse(l).text);
+  expect(jsonl).toEqual(['a\nb', 'c']);
+});
+
+test('tokenize, similarity, inspect', () => {
+  expect(run(['tokenize', 'hello']).out).toBe('101 7592 102\n');
+  const pairs = JSON.parse(run(['similarity', '--json', 'cat', 'kitten', 'tax law']).out);
+  expect(pairs[0]).toMatchObject({ a: 'cat', b: 'kitten' });
+  const inspected = JSON.parse(run(['inspect', '--json', path.join(__dirname, '..', 'models', 'all-MiniLM-L6-v2.Q8_0.gguf')]).out);
+  expect(inspected.types).toEqual({ F32: { tensors: 64, bytes: 912384 }, Q8_0: { tensors: 37, bytes: 23733360 } });
+  expect(run(['inspect', path.join(__dirname, '..', 'models', 'all-MiniLM-L6-v2.Q8_0.gguf')]).out).toMatch(/memory plan\n {2}weights/);
+});
+
+test('exit codes: 2 for wrong usage, 1 for failures', () => {
+  for (const args of [[], ['foo'], ['embed', '--bogus'], ['inspect'], ['embed', '--precision', 'half', 'x']]) expect(run(args).status).toBe(2);
+  const missing = run(['embed', '--model', 'missing.gguf', 'x']);
+  expect(missing.status).toBe(1);
+  expect(missing.err).toMatch(/ERR_FILE_OPEN/);
+  expect(run(['inspect', 'missing.gguf']).status).toBe(1);
+  expect(run(['--help']).status).toBe(0);
+});
+
+test('a forced kernel set gives the same bits; an unknown one is refused by name', () => {
+  const best = run(['embed', '--json', 'same bits']).out;
+  for (const set of ['portable', 'avx2']) {
+    const r = run(['embed', '--json', 'same bits'], '', { GGUF_STREAM_KERNELS: set });
+    if (r.status === 0) expect(r.out).toBe(best);
+    else expect(r.err).toMatch(/ERR_KERNEL_SET.*lacks/); // avx2 where the processor has none
+  }
+  const r = run(['embed', 'x'], '', { GGUF_STREAM_KERNELS: 'none' });
+  expect(r.err).toMatch(/ERR_KERNEL_SET.*available: .*portable/);
+});
+
+test('a closed pipe is no error', () => {
+  const r = spawnSync('sh', ['-c', `yes text | head -500 | ${process.execPath} ${cli} embed | head -1 >/dev/null`], { encoding: 'utf8' });
+  expect(r.stderr).toBe('');
+});

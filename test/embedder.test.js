@@ -1,0 +1,308 @@
+'use strict';
+
+const fs = require('node:fs');
+const os = require('node:os');
+const path = require('node:path');
+const { Worker } = require('node:worker_threads');
+const { monitorEventLoopDelay } = require('node:perf_hooks');
+const { loadEmbedder, openGguf, GgufError, MemoryMonitor, MemoryGuard, CrashPrevention, memoryReport, kernels, version } = require('..');
+const golden = require('./golden');
+
+const model = path.join(__dirname, '..', 'models', 'all-MiniLM-L6-v2.Q8_0.gguf');
+const texts = golden.texts('texts.jsonl');
+const wanted = golden.vectors('all-MiniLM-L6-v2.q8_0.wref.f32', 384);
+
+describe('embed', () => {
+  const embedder = loadEmbedder();
+  afterAll(() => embedder.close());
+
+  test('one text equals the golden', async () => {
+    const v = await embedder.embed(texts[0]);
+    expect(v).toBeInstanceOf(Float32Array);
+    expect(v).toHaveLength(384);
+    expect(golden.oneMinusCos(v, wanted[0])).toBeLessThanOrEqual(1e-6);
+  });
+
+  test('all goldens, and the same bits alone, in any batch, in any order', async () => {
+    const all = await embedder.embedMany(texts);
+    for (const [i, v] of all.entries()) expect(golden.oneMinusCos(v, wanted[i])).toBeLessThanOrEqual(1e-6);
+    const reversed = await embedder.embedMany([...texts].reverse());
+    for (const [i, v] of reversed.reverse().entries()) expect(v).toEqual(all[i]);
+    const alone = await Promise.all(texts.map((t) => embedder.embed(t)));
+    expect(alone).toEqual(all);
+    const matrix = await embedder.embedMany(texts, { output: 'matrix' });
+    expect(Array.from(matrix)).toEqual(all.flatMap((v) => Array.from(v)));
+  });
+
+  test('fast stays within 1e-3', async () => {
+    const fast = loadEmbedder({ precision: 'fast' });
+    const all = await fast.embedMany(texts);
+    expect(Math.max(...all.map((v, i) => golden.oneMinusCos(v, wanted[i])))).toBeLessThanOrEqual(1e-3);
+    await fast.close();
+  });
+
+  test('streams of any length, in order, with back-pressure', async () => {
+    let taken = 0;
+    function* source() {
+      for (let i = 0; i < 3000; i++) {
+        taken++;
+        yield `text ${i % 7}`;
+      }
+    }
+    const first = await embedder.embedMany(Array.from({ length: 7 }, (_, i) => `text ${i}`));
+    let n = 0;
+    for await (const v of embedder.embedStream(source())) {
+      expect(v).toEqual(first[n++ % 7]);
+      if (n === 10) expect(taken).toBeLessThan(1500);
+      if (n === 600) break;
+    }
+    expect(taken).toBeLessThan(3000);
+  });
+
+  test('details, tokens, truncation', async () => {
+    const long = 'word '.repeat(600);
+    const { vector, tokens, truncated } = await embedder.embed(long, { details: true });
+    expect([vector.length, tokens, truncated]).toEqual([384, 512, 90]);
+    await expect(embedder.embed(long, { truncate: false })).rejects.toMatchObject({ code: 'ERR_TOO_LONG' });
+    expect(await embedder.countTokens(long)).toBe(602);
+    expect(Array.from(await embedder.tokenize('hello [SEP] world'))).toEqual([101, 7592, 102, 2088, 102]);
+    expect(Array.from(await embedder.tokenize('[SEP]', { parseSpecial: false }))).toEqual([101, 1031, 19802, 1033, 102]);
+  });
+
+  test('lone surrogates become U+FFFD; empty lists and texts are fine', async () => {
+    expect(await embedder.embed('a\ud800b')).toEqual(await embedder.embed('a\ufffdb'));
+    expect(await embedder.embedMany([])).toEqual([]);
+    expect(golden.oneMinusCos(await embedder.embed(''), wanted[texts.indexOf('')])).toBeLessThanOrEqual(1e-6);
+  });
+
+  test('dimensions, normalize, similarity', async () => {
+    const v = await embedder.embed('cats', { dimensions: 128 });
+    expect(v).toHaveLength(128);
+    expect(embedder.similarity(v, v)).toBeCloseTo(1, 6);
+    expect(() => embedder.similarity(v, new Float32Array(3))).toThrow(GgufError);
+  });
+
+  test.each([
+    [42, undefined, /text must be a string; received 42/],
+    ['x', { dimension: 3 }, /no option 'dimension'; did you mean 'dimensions'/],
+    ['x', { dimensions: Number.NaN }, /dimensions must be an integer/],
+    ['x', { normalize: null }, /normalize must be true or false; received null/],
+    ['x', { signal: {} }, /signal must be an AbortSignal/],
+    ['x', null, /options must be an object/],
+    ['x'.repeat(1 << 21), undefined, /maxTextBytes/],
+  ])('argument %#', async (text, options, message) => {
+    await expect(embedder.embed(text, options)).rejects.toThrow(message);
+    await expect(embedder.embed(text, options)).rejects.toMatchObject({ code: 'ERR_ARGUMENT', kind: 'argument' });
+  });
+
+  test('aborting before and during a call rejects with the reason', async () => {
+    await expect(embedder.embed('x', { signal: AbortSignal.abort('why') })).rejects.toBe('why');
+    const c = new AbortController();
+    const pending = embedder.embedMany(Array(2000).fill('a text that takes a while '.repeat(10)), { signal: c.signal });
+    setTimeout(() => c.abort(new Error('enough')), 20);
+    await expect(pending).rejects.toThrow('enough');
+    expect(await embedder.embed('still works')).toHaveLength(384);
+  });
+
+  test('64 concurrent calls with signals firing at random', async () => {
+    const want = await embedder.embed('one text');
+    const results = await Promise.allSettled(
+      Array.from({ length: 64 }, (_, i) => {
+        const c = new AbortController();
+        if (i % 3 === 0) setTimeout(() => c.abort(), i % 5);
+        return embedder.embed('one text', { signal: c.signal });
+      }),
+    );
+    for (const r of results) {
+      if (r.status === 'fulfilled') expect(r.value).toEqual(want);
+      else expect(r.reason.name).toBe('AbortError');
+    }
+  });
+
+  test('a full queue rejects and loses nothing', async () => {
+    const small = loadEmbedder({ maxQueuedTexts: 4 });
+    const first = small.embedMany(['a', 'b', 'c']);
+    await expect(small.embedMany(['d', 'e'])).rejects.toMatchObject({ code: 'ERR_BUSY' });
+    expect(await first).toHaveLength(3);
+    expect(await small.embed('d')).toHaveLength(384);
+    await small.close();
+  });
+});
+
+describe('a life', () => {
+  test('lazy, shared, harmless to await, closed twice', async () => {
+    const e = await loadEmbedder(model);
+    expect(e.info).toBeUndefined();
+    const [a, b] = await Promise.all([e.ready(), e.ready()]);
+    expect(a).toBe(e);
+    expect(b).toBe(e);
+    expect(e.info).toMatchObject({ architecture: 'bert', hiddenSize: 384, pooling: 'mean', precision: 'exact' });
+    await Promise.all([e.close(), e.close()]);
+    await expect(e.embed('x')).rejects.toMatchObject({ code: 'ERR_CLOSED' });
+  });
+
+  test('close rejects what is queued and leaves no memory behind', async () => {
+    const e = loadEmbedder(model);
+    await e.ready();
+    const calls = Array.from({ length: 40 }, () => e.embedMany(Array(50).fill('a text of some length')));
+    const settled = Promise.allSettled(calls);
+    await e.close();
+    const reasons = (await settled).filter((r) => r.status === 'rejected');
+    for (const r of reasons) expect(r.reason.code).toBe('ERR_CLOSED');
+    expect(reasons.length).toBeGreaterThan(0);
+    expect(memoryReport().purposes).toMatchObject({ weights: 0, activations: 0, vocab: 0, staging: 0 });
+  });
+
+  test('a failed load names the cause and may be retried', async () => {
+    const file = path.join(fs.mkdtempSync(path.join(os.tmpdir(), 'gguf-')), 'model.gguf');
+    const e = loadEmbedder(file);
+    await expect(e.embed('x')).rejects.toMatchObject({ name: 'GgufError', code: 'ERR_FILE_OPEN', kind: 'io', field: 'path' });
+    fs.copyFileSync(model, file);
+    expect(await e.embed('x')).toHaveLength(384);
+    await e.close();
+    fs.writeFileSync(file, fs.readFileSync(model).subarray(0, 1e6));
+    await expect(loadEmbedder(file).ready()).rejects.toMatchObject({ code: 'ERR_GGUF_TRUNCATED', offset: 1e6 });
+    fs.writeFileSync(file, 'not a model at all');
+    await expect(loadEmbedder(file).ready()).rejects.toMatchObject({ code: 'ERR_GGUF_MAGIC', offset: 0 });
+    await expect(loadEmbedder(path.dirname(file)).ready()).rejects.toMatchObject({ code: 'ERR_FILE_OPEN' });
+  });
+
+  test('memoryLimit refuses before anything is allocated', async () => {
+    await expect(loadEmbedder({ memoryLimit: 1e6 }).ready()).rejects.toMatchObject({ code: 'ERR_MEMORY_LIMIT', message: expect.stringMatching(/\d+ bytes.*1000000|only/) });
+    expect(memoryReport().purposes.weights).toBe(0);
+  });
+
+  test('aborting the load', async () => {
+    const c = new AbortController();
+    const e = loadEmbedder({ signal: c.signal, onProgress: () => c.abort('stop') });
+    await e.ready().catch((reason) => expect(reason).toBe('stop'));
+    await e.close();
+  });
+
+  test('workers share the weights', async () => {
+    const e = loadEmbedder(model);
+    await e.ready();
+    const before = memoryReport().purposes.weights;
+    const code = `const { parentPort } = require('node:worker_threads');
+      const { loadEmbedder } = require(${JSON.stringify(path.join(__dirname, '..'))});
+      const e = loadEmbedder();
+      e.embed('shared').then(async (v) => { parentPort.postMessage([e.info.shared, Array.from(v)]); await e.close(); });`;
+    const want = Array.from(await e.embed('shared'));
+    const answers = await Promise.all(
+      Array.from({ length: 3 }, () => new Promise((resolve, reject) => new Worker(code, { eval: true }).once('message', resolve).once('error', reject))),
+    );
+    for (const [shared, vector] of answers) {
+      expect(shared).toBe(true);
+      expect(vector).toEqual(want);
+    }
+    expect(memoryReport().purposes.weights).toBe(before);
+    await e.close();
+  });
+
+  test('the event loop stays free while 256 texts are embedded', async () => {
+    const e = loadEmbedder(model);
+    const delay = monitorEventLoopDelay({ resolution: 1 });
+    await e.ready();
+    delay.enable();
+    await e.embedMany(Array.from({ length: 256 }, (_, i) => `text number ${i} `.repeat(10)));
+    delay.disable();
+    expect(delay.max / 1e6).toBeLessThan(500); // tenfold slack: the promise is 50 ms, shown by npm run bench
+    await e.close();
+  });
+
+  test('require and import give the same objects', async () => {
+    const code = `import { loadEmbedder, GgufError } from ${JSON.stringify(path.join(__dirname, '..', 'js', 'index.js'))}; import { createRequire } from 'node:module';
+      const c = createRequire(import.meta.url)(${JSON.stringify(path.join(__dirname, '..'))});
+      console.log(c.loadEmbedder === loadEmbedder && c.GgufError === GgufError);`;
+    const { execFileSync } = require('node:child_process');
+    expect(execFileSync(process.execPath, ['--input-type=module', '-e', code], { encoding: 'utf8' }).trim()).toBe('true');
+    expect(version).toBe(require('../package.json').version);
+  });
+});
+
+describe('openGguf', () => {
+  test('metadata, tensors, plan, chunks, load', async () => {
+    const f = await openGguf(model);
+    expect(f.info).toMatchObject({ version: 3, bigEndian: false, alignment: 32, pairs: 73, tensors: 101, parts: 1 });
+    expect(await f.get('general.architecture')).toBe('bert');
+    expect(await f.get('bert.attention.causal')).toBe(false);
+    expect(await f.get('bert.block_count')).toBe(6);
+    expect(await f.get('no.such.key')).toBeUndefined();
+    const tokens = await f.get('tokenizer.ggml.tokens');
+    expect([tokens.length, await tokens.slice(101, 103)]).toEqual([30522, ['[CLS]', '[SEP]']]);
+    let pairs = 0;
+    for await (const [key] of f) if (key) pairs++;
+    expect(pairs).toBe(73);
+    const tensors = await f.tensors();
+    const embeddings = tensors.find((t) => t.name === 'token_embd.weight');
+    expect(embeddings).toMatchObject({ shape: [30522, 384], type: 'Q8_0', bytes: 12452976 });
+    expect((await f.plan()).fits).toBe(true);
+    const whole = Buffer.alloc(embeddings.bytes);
+    let at = 0;
+    for await (const c of f.chunks('token_embd.weight')) {
+      expect(c.data.length).toBeLessThanOrEqual(65536);
+      expect(c.offset).toBe(embeddings.offset + at);
+      at += whole.set(c.data, at) ?? c.data.length;
+    }
+    const fd = fs.openSync(model);
+    const same = Buffer.alloc(embeddings.bytes);
+    fs.readSync(fd, same, 0, embeddings.bytes, embeddings.offset);
+    fs.closeSync(fd);
+    expect(whole.equals(same)).toBe(true);
+    const values = await f.load('token_embd.weight');
+    expect(values).toHaveLength(30522 * 384);
+    expect(values[5]).toBeCloseTo(new Int8Array(same.buffer, same.byteOffset)[7] * half(same.readUInt16LE(0)), 6);
+    await expect(f.load('nothing')).rejects.toMatchObject({ code: 'ERR_TENSOR_NOT_FOUND', field: 'nothing' });
+    await f.close();
+    await f.close();
+    await expect(f.get('general.name')).rejects.toMatchObject({ code: 'ERR_CLOSED' });
+  });
+});
+
+/** @param {number} h */
+function half(h) {
+  const e = (h >> 10) & 31;
+  const m = h & 1023;
+  return (h & 0x8000 ? -1 : 1) * (e ? 2 ** (e - 15) * (1 + m / 1024) : m * 2 ** -24);
+}
+
+describe('memory', () => {
+  test('the guard uses the words of the promise', () => {
+    MemoryGuard.check(10485760);
+    expect(() => MemoryGuard.check(10485761)).toThrow('BLOCKED: Allocation 10485761 bytes exceeds 10MB limit. This prevents V8 heap crashes.');
+  });
+
+  test('the monitor grants, refuses and takes back', () => {
+    const m = new MemoryMonitor(1000 + memoryReport().reserved);
+    const release = m.tryAllocate(600);
+    expect(m.canAllocate(401)).toBe(false);
+    expect(() => m.tryAllocate(401)).toThrow(/401 bytes are needed, but only 400/);
+    release();
+    release();
+    expect(m.canAllocate(1000)).toBe(true);
+    expect(MemoryMonitor.forNodejs().available).toBeLessThanOrEqual(2 ** 31);
+  });
+
+  test('the heap watch warns, then refuses', async () => {
+    let used = 50;
+    const watch = new CrashPrevention(() => ({ used_heap_size: used, heap_size_limit: 100 }));
+    const seen = [];
+    for (const event of ['heap-safe', 'heap-critical']) watch.on(event, (r) => seen.push([event, r.used]));
+    expect(watch.check()).toBeUndefined();
+    await new Promise((resolve) => setTimeout(resolve, 10));
+    used = 75;
+    await watch.check();
+    used = 95;
+    expect(() => watch.check()).toThrow(expect.objectContaining({ code: 'ERR_HEAP_CRITICAL' }));
+    expect(seen).toEqual([
+      ['heap-safe', 75],
+      ['heap-critical', 95],
+    ]);
+  });
+
+  test('kernels lists the sets', () => {
+    const k = kernels();
+    expect(k.available).toContain(k.selected);
+    expect(k.available).toContain('portable');
+  });
+});

@@ -1,0 +1,60 @@
+'use strict';
+// P1–P6 on a model of 146 MB, loaded in a child process with its heap sampled through the whole load. The same
+// check over a deliberately heap-hungry loader must fail, so that it is known to bite.
+
+const { execFileSync } = require('node:child_process');
+const path = require('node:path');
+
+const root = path.join(__dirname, '..');
+const large = path.join(__dirname, 'models', 'nomic-synthetic.Q8_0.gguf');
+
+beforeAll(() => {
+  execFileSync('go', ['run', './scripts/genmodels', 'nomic-synthetic.Q8_0'], { cwd: root });
+}, 240000);
+
+/** Runs a loader in a child and reports what grew. @param {string} loader */
+function measure(loader) {
+  const code = `
+    const v8 = require('node:v8'), fs = require('node:fs');
+    const g = require(${JSON.stringify(root)});
+    const model = ${JSON.stringify(large)};
+    let peak = 0, peakRss = 0;
+    const sample = () => { peak = Math.max(peak, v8.getHeapStatistics().used_heap_size); };
+    (async () => {
+      g.kernels(); // the library's own load is done
+      globalThis.gc(); globalThis.gc();
+      const before = v8.getHeapStatistics().used_heap_size, rss = process.memoryUsage.rss();
+      peak = before;
+      const timer = setInterval(sample, 1);
+      const kept = await (${loader})();
+      sample(); clearInterval(timer);
+      const report = g.memoryReport();
+      console.log(JSON.stringify({ heap: peak - before, rss: process.memoryUsage.rss() - rss, report, tensorBytes: kept.tensorBytes, kept: kept.length }));
+      process.exit(0);
+    })();`;
+  return JSON.parse(execFileSync(process.execPath, ['--expose-gc', '-e', code], { encoding: 'utf8', maxBuffer: 1 << 24 }));
+}
+
+const streaming = `async () => { const e = g.loadEmbedder({ model, onProgress: sample }); await e.ready(); await e.embed('a text'); globalThis.embedder = e; return e.info; }`;
+const hungry = `async () => { const raw = fs.readFileSync(model); const out = []; for (let i = 0; i < 4e6; i++) { out.push(raw[i] / 3); if (i % 65536 === 0) sample(); } return out; }`;
+
+const tenMegabytes = 10e6;
+
+/** @param {ReturnType<typeof measure>} m */
+function check(m) {
+  expect(m.heap).toBeLessThan(tenMegabytes);
+  expect(m.report.goHeap).toBeLessThan(tenMegabytes);
+  expect(m.report.working).toBeGreaterThan(0);
+  expect(m.report.working).toBeLessThanOrEqual(1048576);
+}
+
+test('a 146 MB model: V8 and Go heap < 10 MB, working memory ≤ 1 MiB, RSS efficiency', () => {
+  const m = measure(streaming);
+  check(m);
+  expect(m.tensorBytes).toBeGreaterThan(100e6);
+  expect(m.tensorBytes / m.rss).toBeGreaterThan(0.9); // the promise is 0.95: see the figures of scripts/bench
+}, 120000);
+
+test('the same check catches a loader that uses the heap', () => {
+  expect(() => check(measure(hungry))).toThrow();
+}, 120000);
