@@ -1,5 +1,3 @@
-'use strict';
-
 const { spawnSync } = require('node:child_process');
 const path = require('node:path');
 
@@ -16,9 +14,15 @@ test('embed: arguments, standard input, JSON lines', () => {
   expect(one.status).toBe(0);
   expect(JSON.parse(one.out)).toMatchObject({ text: 'a text' });
   expect(JSON.parse(one.out).embedding).toHaveLength(384);
-  const lines = run(['embed', '--json'], 'first\nsecond\n').out.trim().split('\n').map((l) => JSON.parse(l));
+  const lines = run(['embed', '--json'], 'first\nsecond\n')
+    .out.trim()
+    .split('\n')
+    .map((l) => JSON.parse(l));
   expect(lines.map((l) => l.text)).toEqual(['first', 'second']);
-  const jsonl = run(['embed', '--jsonl', '--json'], '{"text":"a\\nb"}\n"c"\n').out.trim().split('\n').map((l) => JSON.parse(l).text);
+  const jsonl = run(['embed', '--jsonl', '--json'], '{"text":"a\\nb"}\n"c"\n')
+    .out.trim()
+    .split('\n')
+    .map((l) => JSON.parse(l).text);
   expect(jsonl).toEqual(['a\nb', 'c']);
 });
 

@@ -1,5 +1,3 @@
-'use strict';
-
 const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
@@ -168,7 +166,10 @@ describe('a life', () => {
   });
 
   test('memoryLimit refuses before anything is allocated', async () => {
-    await expect(loadEmbedder({ memoryLimit: 1e6 }).ready()).rejects.toMatchObject({ code: 'ERR_MEMORY_LIMIT', message: expect.stringMatching(/\d+ bytes.*1000000|only/) });
+    await expect(loadEmbedder({ memoryLimit: 1e6 }).ready()).rejects.toMatchObject({
+      code: 'ERR_MEMORY_LIMIT',
+      message: expect.stringMatching(/\d+ bytes.*1000000|only/),
+    });
     expect(memoryReport().purposes.weights).toBe(0);
   });
 

@@ -1,4 +1,3 @@
-'use strict';
 // Reads the goldens of test/golden/embeddings (their meaning: manifest.json there).
 
 const fs = require('node:fs');

@@ -1,4 +1,3 @@
-'use strict';
 // The hazards of a Go library inside Node: each scenario runs in a child process, which must end by itself with exit 0.
 
 const { spawnSync, execFileSync } = require('node:child_process');
@@ -102,14 +101,18 @@ test('WebAssembly traps still throw', () => {
 });
 
 test('too little address space is an error, not the end', () => {
-  const r = child(`g.loadEmbedder().embed('x').catch((x) => { console.log(x.code, /address space/.test(x.message)); process.exit(0); });`, { shell: 'ulimit -v 1300000' });
+  const r = child(`g.loadEmbedder().embed('x').catch((x) => { console.log(x.code, /address space/.test(x.message)); process.exit(0); });`, {
+    shell: 'ulimit -v 1300000',
+  });
   expect(r).toMatchObject({ end: 0, out: 'ERR_NATIVE_LOAD true' });
 });
 
 test('two copies of the package in one process', () => {
   const copy = fs.mkdtempSync(path.join(os.tmpdir(), 'copy-'));
   for (const d of ['js', 'build/native', 'models', 'package.json']) fs.cpSync(path.join(root, d), path.join(copy, d), { recursive: true });
-  const out = expectOk(`const h = require(${JSON.stringify(copy)}); Promise.all([g.loadEmbedder().embed('same'), h.loadEmbedder().embed('same')]).then(([a, b]) => { console.log(Buffer.from(a.buffer).equals(Buffer.from(b.buffer))); process.exit(0); });`);
+  const out = expectOk(
+    `const h = require(${JSON.stringify(copy)}); Promise.all([g.loadEmbedder().embed('same'), h.loadEmbedder().embed('same')]).then(([a, b]) => { console.log(Buffer.from(a.buffer).equals(Buffer.from(b.buffer))); process.exit(0); });`,
+  );
   fs.rmSync(copy, { recursive: true });
   expect(out).toBe('true');
 });
