@@ -127,8 +127,8 @@ func TestStepsByHand(t *testing.T) {
 				s.Add, s.Weight, s.Bias, s.Epsilon = 0, 1, 2, 0.5
 			})},
 			last: []float64{1 - 10*norm, 2 + 100*norm, 1 - 10*norm, 2 + 100*norm}},
-		{name: "linear into a column", slots: []int{2, 3}, hidden: 3,
-			tensors: []value{table(3, 2, 0, 0, 3, 4, 5, 6), matrix(2, 2, 1, 2, -1, 1), vector(100, 200)},
+		{name: "linear into a column", slots: []int{3, 3}, hidden: 3,
+			tensors: []value{table(3, 3, 0, 0, 0, 3, 4, 9, 5, 6, 9), matrix(2, 2, 1, 2, -1, 1), vector(100, 200)},
 			steps:   []device.Step{embedFirst(), step(device.OpLinear, 0, 1, func(s *device.Step) { s.Weight, s.Bias, s.Column = 1, 2, 1 })},
 			last:    []float64{0, 111, 201, 0, 117, 201}},
 		{name: "linear over the first columns alone", slots: []int{2, 1}, hidden: 1,
