@@ -56,7 +56,7 @@ function run(command, args, env = {}) {
 }
 
 function buildCore() {
-  const overlay = writeOverlay(path.join(root, 'build', 'overlay'));
+  const overlay = writeOverlay(path.join(root, 'build', '_overlay'));
   const exportsFile = path.join(root, 'build', 'exports.map'); // only gs_* leaves the library
   fs.writeFileSync(exportsFile, '{ global: gs_*; local: *; };\n');
   const link = process.platform === 'linux' ? `-Wl,-z,nodelete,--version-script=${exportsFile}` : '';

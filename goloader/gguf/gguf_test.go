@@ -1,0 +1,474 @@
+package gguf
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"gguf-stream/goloader/errs"
+	"gguf-stream/goloader/limits"
+	"gguf-stream/goloader/memory"
+	"gguf-stream/goloader/tensor"
+)
+
+// memSource is a file in memory; reads may be made short or faulty.
+type memSource struct {
+	data  []byte
+	limit int // most bytes a read gives; 0: all
+	fault func(offset int64) error
+}
+
+func (m *memSource) Size() int64 { return int64(len(m.data)) }
+
+func (m *memSource) ReadAt(p []byte, offset int64) (int, error) {
+	if m.fault != nil {
+		if err := m.fault(offset); err != nil {
+			return 0, err
+		}
+	}
+	if m.limit > 0 && len(p) > m.limit {
+		p = p[:m.limit]
+	}
+	n := copy(p, m.data[min(offset, m.Size()):])
+	if n < len(p) {
+		return n, io.EOF
+	}
+	return n, nil
+}
+
+// openBytes opens data and wants the ledger back at zero when the test ends.
+func openBytes(t testing.TB, src Source) (*File, error) {
+	ledger, err := memory.NewLedger()
+	require.NoError(t, err)
+	f, err := OpenSource(src, ledger)
+	if err != nil {
+		require.Zero(t, ledger.Total(), "a failed open leaves nothing")
+		return nil, err
+	}
+	t.Cleanup(func() { f.Close(); f.Close(); require.Zero(t, ledger.Total()) })
+	return f, nil
+}
+
+func good(version uint32, order binary.ByteOrder) *Writer {
+	w := NewWriter()
+	w.Version, w.Order = version, order
+	w.Add("general.architecture", "bert")
+	w.Add("a.u8", uint8(200))
+	w.Add("a.i8", int8(-3))
+	w.Add("a.u16", uint16(60000))
+	w.Add("a.i16", int16(-300))
+	w.Add("a.u32", uint32(4000000000))
+	w.Add("a.i32", int32(-70000))
+	w.Add("a.f32", float32(1.5))
+	w.Add("a.bool", true)
+	w.Add("a.u64", uint64(math.MaxUint64))
+	w.Add("a.i64", int64(math.MinInt64))
+	w.Add("a.f64", 2.25)
+	w.Add("a.empty", "")
+	w.Add("a.strings", []string{"x", "", "héllo"})
+	w.Add("a.numbers", []int32{1, -2, 3})
+	w.Add("a.nested", []any{[]int32{1}, []int32{2, 3}})
+	w.AddTensor("t.q", tensor.Shape{2, 32}, 8, 68)
+	w.AddTensor("t.f", tensor.Shape{3}, 0, 12)
+	return w
+}
+
+func goodFile(version uint32, order binary.ByteOrder) []byte {
+	w := good(version, order)
+	data := make([]byte, w.DataBytes())
+	for i := range data {
+		data[i] = byte(i)
+	}
+	return append(w.Header(), data...)
+}
+
+var layouts = []struct {
+	version uint32
+	order   binary.ByteOrder
+}{{1, binary.LittleEndian}, {2, binary.LittleEndian}, {3, binary.LittleEndian}, {1, binary.BigEndian}, {2, binary.BigEndian}, {3, binary.BigEndian}}
+
+func TestAllVersionsAndByteOrders(t *testing.T) {
+	for _, l := range layouts {
+		for _, limit := range []int{0, 1, 7} {
+			f, err := openBytes(t, &memSource{data: goodFile(l.version, l.order), limit: limit})
+			require.NoError(t, err, "v%d %v", l.version, l.order)
+			require.EqualValues(t, l.version, f.Version())
+			require.Equal(t, l.order == binary.BigEndian, f.BigEndian())
+			require.Equal(t, 16, f.Pairs())
+			checkValues(t, f)
+			checkTensors(t, f)
+		}
+	}
+}
+
+func checkValues(t *testing.T, f *File) {
+	for key, want := range map[string]int64{"a.u8": 200, "a.u16": 60000, "a.u32": 4000000000} {
+		n, err := f.Uint(key, 0)
+		require.NoError(t, err)
+		require.EqualValues(t, want, n, key)
+	}
+	for key, want := range map[string]int64{"a.i8": -3, "a.i16": -300, "a.i32": -70000, "a.i64": math.MinInt64} {
+		v, found, err := f.Find(key)
+		require.NoError(t, err)
+		require.True(t, found)
+		bits, err := v.Bits()
+		require.NoError(t, err)
+		require.Equal(t, want, int64(bits), key)
+		_, err = v.Uint()
+		require.Equal(t, errs.GGUFMetadata, errs.From(err).Code, key)
+	}
+	x, err := f.Float("a.f32", 0)
+	require.NoError(t, err)
+	require.Equal(t, 1.5, x)
+	x, err = f.Float("a.f64", 0)
+	require.NoError(t, err)
+	require.Equal(t, 2.25, x)
+	s, err := f.Text("general.architecture", "")
+	require.NoError(t, err)
+	require.Equal(t, "bert", s)
+	b, err := f.Flag("a.bool")
+	require.NoError(t, err)
+	require.True(t, *b)
+	_, err = f.Text("a.u8", "")
+	require.Equal(t, errs.GGUFMetadata, errs.From(err).Code)
+	require.Equal(t, "a.u8", errs.From(err).Field)
+	require.Positive(t, errs.From(err).Offset)
+	v, _, _ := f.Find("a.strings")
+	a, err := v.Array()
+	require.NoError(t, err)
+	var got []string
+	require.NoError(t, a.Strings(1, func(_ int64, s []byte) error { got = append(got, string(s)); return nil }))
+	require.Equal(t, []string{"", "héllo"}, got)
+	v, _, _ = f.Find("a.numbers")
+	a, _ = v.Array()
+	var numbers []int64
+	require.NoError(t, a.Numbers(1, func(_ int64, bits uint64) error { numbers = append(numbers, int64(bits)); return nil }))
+	require.Equal(t, []int64{-2, 3}, numbers)
+}
+
+func checkTensors(t *testing.T, f *File) {
+	require.Equal(t, 2, f.Tensors())
+	q, found := f.FindTensor("t.q")
+	require.True(t, found)
+	require.True(t, q.Shape.Equal(tensor.Shape{2, 32}))
+	require.Equal(t, "Q8_0", q.Type.Name)
+	require.EqualValues(t, 68, q.Bytes)
+	require.Zero(t, q.Offset%32)
+	p := make([]byte, 4)
+	require.NoError(t, f.ReadTensor(&q, 64, p))
+	require.Equal(t, []byte{64, 65, 66, 67}, p)
+	require.Error(t, f.ReadTensor(&q, 65, p))
+	_, found = f.FindTensor("t.x")
+	require.False(t, found)
+}
+
+// TestEveryPrefixIsATypedError: no prefix shorter than the last tensor's last byte opens.
+func TestEveryPrefixIsATypedError(t *testing.T) {
+	for _, l := range layouts {
+		whole := goodFile(l.version, l.order)
+		end := len(whole) - 32 + 12 // the padding behind the last tensor may be missing
+		for n := range end {
+			_, err := openBytes(t, &memSource{data: whole[:n]})
+			var e *errs.Error
+			require.ErrorAs(t, err, &e, "prefix of %d", n)
+			require.Contains(t, []errs.Code{errs.GGUFTruncated, errs.GGUFMagic}, e.Code, "prefix of %d: %v", n, err)
+			require.LessOrEqual(t, e.Offset, int64(n))
+		}
+		_, err := openBytes(t, &memSource{data: whole[:end]})
+		require.NoError(t, err)
+	}
+}
+
+// hostile is a malformed file, named by what is broken.
+type hostile struct {
+	name  string
+	code  errs.Code
+	field string
+	file  func() []byte
+}
+
+// tweak makes a file out of a writer that breaks something.
+func tweak(f func(w *Writer)) func() []byte {
+	return func() []byte {
+		w := NewWriter()
+		w.Add("general.architecture", "bert")
+		f(w)
+		return append(w.Header(), make([]byte, 4096)...)
+	}
+}
+
+func u64(n uint64) []byte { return binary.LittleEndian.AppendUint64(nil, n) }
+func u32(n uint32) []byte { return binary.LittleEndian.AppendUint32(nil, n) }
+
+func join(parts ...[]byte) []byte { return bytes.Join(parts, nil) }
+
+var hostiles = []hostile{
+	{"empty file", errs.GGUFTruncated, "header", func() []byte { return nil }},
+	{"other magic", errs.GGUFMagic, "magic", func() []byte { return []byte("GGML\x03\x00\x00\x00") }},
+	{"lower-case magic", errs.GGUFMagic, "magic", func() []byte { return []byte("gguf\x03\x00\x00\x00") }},
+	{"a zip", errs.GGUFMagic, "magic", func() []byte { return []byte("PK\x03\x04 and more bytes here") }},
+	{"version 0", errs.GGUFVersion, "version", func() []byte { return join([]byte(magic), u32(0), u64(0), u64(0)) }},
+	{"version 4", errs.GGUFVersion, "version", func() []byte { return join([]byte(magic), u32(4), u64(0), u64(0)) }},
+	{"version 2^31", errs.GGUFVersion, "version", func() []byte { return join([]byte(magic), u32(1<<31), u64(0), u64(0)) }},
+	{"2^64−1 tensors", errs.GGUFLimit, "header", func() []byte { return join([]byte(magic), u32(3), u64(math.MaxUint64), u64(0)) }},
+	{"2^63−1 pairs", errs.GGUFLimit, "metadata_kv_count", func() []byte { return join([]byte(magic), u32(3), u64(0), u64(math.MaxInt64)) }},
+	{"more tensors than bytes", errs.GGUFTruncated, "tensor_count", func() []byte { return join([]byte(magic), u32(3), u64(60000), u64(0)) }},
+	{"more pairs than bytes", errs.GGUFTruncated, "metadata_kv_count", func() []byte { return join([]byte(magic), u32(3), u64(0), u64(1<<20)) }},
+	{"one pair too many", errs.GGUFMetadata, "", func() []byte {
+		w := NewWriter()
+		w.Add("a", "b")
+		return append(w.HeaderWithCounts(0, 2), make([]byte, 64)...)
+	}},
+	{"key of 2^63 bytes", errs.GGUFLimit, "metadata key", func() []byte { return join([]byte(magic), u32(3), u64(0), u64(1), u64(1<<63), make([]byte, 99)) }},
+	{"key longer than the file", errs.GGUFTruncated, "metadata key", func() []byte { return join([]byte(magic), u32(3), u64(0), u64(1), u64(1<<40), make([]byte, 99)) }},
+	{"key of 64 KiB", errs.GGUFMetadata, "metadata key", tweak(func(w *Writer) { w.Add(strings.Repeat("k", limits.KeyBytes+1), "x") })},
+	{"empty key", errs.GGUFMetadata, "", tweak(func(w *Writer) { w.Add("", "x") })},
+	{"key of invalid UTF-8", errs.GGUFMetadata, "metadata key", tweak(func(w *Writer) { w.Add("k\xff", "x") })},
+	{"key twice", errs.GGUFDuplicate, "k", tweak(func(w *Writer) { w.Add("k", "x"); w.Add("k", uint8(1)) })},
+	{"value type 13", errs.GGUFMetadata, "k", tweak(func(w *Writer) { w.AddRaw("k", 13, u64(0)) })},
+	{"value type 2^32−1", errs.GGUFMetadata, "k", tweak(func(w *Writer) { w.AddRaw("k", math.MaxUint32, u64(0)) })},
+	{"string longer than the file", errs.GGUFTruncated, "k", tweak(func(w *Writer) { w.AddRaw("k", 8, u64(1<<40)) })},
+	{"string of 2^63 bytes", errs.GGUFLimit, "k", tweak(func(w *Writer) { w.AddRaw("k", 8, u64(1<<63)) })},
+	{"array of an unknown type", errs.GGUFMetadata, "k", tweak(func(w *Writer) { w.AddRaw("k", 9, join(u32(77), u64(0))) })},
+	{"array of 2^62 u64", errs.GGUFLimit, "k", tweak(func(w *Writer) { w.AddRaw("k", 9, join(u32(10), u64(1<<62))) })},
+	{"array of 2^64−1 bytes", errs.GGUFLimit, "k", tweak(func(w *Writer) { w.AddRaw("k", 9, join(u32(0), u64(math.MaxUint64))) })},
+	{"array larger than the file", errs.GGUFTruncated, "k", tweak(func(w *Writer) { w.AddRaw("k", 9, join(u32(10), u64(1<<20))) })},
+	{"strings larger than the file", errs.GGUFTruncated, "k", tweak(func(w *Writer) { w.AddRaw("k", 9, join(u32(8), u64(1<<20))) })},
+	{"string in an array too long", errs.GGUFTruncated, "k", tweak(func(w *Writer) { w.AddRaw("k", 9, join(u32(8), u64(1), u64(1<<30))) })},
+	{"arrays nested five deep", errs.GGUFLimit, "k", tweak(func(w *Writer) { w.Add("k", []any{[]any{[]any{[]any{[]int32{1}}}}}) })},
+	{"alignment 0", errs.GGUFAlignment, alignmentKey, tweak(func(w *Writer) { w.Add(alignmentKey, uint32(0)) })},
+	{"alignment 3", errs.GGUFAlignment, alignmentKey, tweak(func(w *Writer) { w.Add(alignmentKey, uint32(3)) })},
+	{"alignment 2^31", errs.GGUFAlignment, alignmentKey, tweak(func(w *Writer) { w.Add(alignmentKey, uint32(1<<31)) })},
+	{"alignment a string", errs.GGUFMetadata, alignmentKey, tweak(func(w *Writer) { w.Add(alignmentKey, "32") })},
+	{"alignment u64", errs.GGUFMetadata, alignmentKey, tweak(func(w *Writer) { w.Add(alignmentKey, uint64(32)) })},
+	{"tensor name of 64 bytes", errs.GGUFTensor, "tensor info", tweak(func(w *Writer) { w.AddTensor(strings.Repeat("t", 64), tensor.Shape{1}, 0, 4) })},
+	{"tensor name of invalid UTF-8", errs.GGUFTensor, "tensor info", tweak(func(w *Writer) { w.AddTensor("t\xfe", tensor.Shape{1}, 0, 4) })},
+	{"tensor twice", errs.GGUFDuplicate, "t", tweak(func(w *Writer) { w.AddTensor("t", tensor.Shape{1}, 0, 4); w.AddTensor("t", tensor.Shape{1}, 0, 4) })},
+	{"five dimensions", errs.GGUFTensor, "t", tweak(func(w *Writer) { w.AddTensor("t", tensor.Shape{1, 1, 1, 1, 1}, 0, 4) })},
+	{"dimension 2^31", errs.GGUFTensor, "t", tweak(func(w *Writer) { w.AddTensor("t", tensor.Shape{1 << 31}, 0, 4) })},
+	{"negative dimension", errs.GGUFLimit, "t", tweak(func(w *Writer) { w.AddTensor("t", tensor.Shape{-1}, 0, 4) })},
+	{"dimensions that wrap", errs.GGUFTensor, "t", tweak(func(w *Writer) { w.AddTensor("t", tensor.Shape{1 << 30, 1 << 30, 1 << 30, 2}, 0, 4) })},
+	{"bytes that wrap", errs.GGUFTensor, "t", tweak(func(w *Writer) { w.AddTensor("t", tensor.Shape{1 << 30, 1 << 30, 8}, 0, 4) })},
+	{"removed type 4", errs.TensorType, "t", tweak(func(w *Writer) { w.AddTensor("t", tensor.Shape{32}, 4, 4) })},
+	{"type 43", errs.TensorType, "t", tweak(func(w *Writer) { w.AddTensor("t", tensor.Shape{32}, 43, 4) })},
+	{"type 2^32−1", errs.TensorType, "t", tweak(func(w *Writer) { w.AddTensor("t", tensor.Shape{32}, math.MaxUint32, 4) })},
+	{"row that cuts a block", errs.GGUFTensor, "t", tweak(func(w *Writer) { w.AddTensor("t", tensor.Shape{2, 33}, 8, 68) })},
+	{"scalar of a block type", errs.GGUFTensor, "t", tweak(func(w *Writer) { w.AddTensor("t", tensor.Shape{}, 8, 34) })},
+	{"tensor past the end", errs.GGUFTruncated, "t", tweak(func(w *Writer) { w.AddTensor("t", tensor.Shape{1 << 20}, 0, 4) })},
+	{"offset past the end", errs.GGUFTruncated, "t", tweak(func(w *Writer) { w.AddTensorAt("t", tensor.Shape{1}, 0, 1<<30) })},
+	{"offset 2^63−32", errs.GGUFTensor, "t", tweak(func(w *Writer) { w.AddTensorAt("t", tensor.Shape{1}, 0, math.MaxInt64-31) })},
+	{"offset −32", errs.GGUFTensor, "t", tweak(func(w *Writer) { w.AddTensorAt("t", tensor.Shape{1}, 0, -32) })},
+	{"offset not aligned", errs.GGUFTensor, "t", tweak(func(w *Writer) { w.AddTensorAt("t", tensor.Shape{1}, 0, 4) })},
+	{"tensors that overlap", errs.GGUFTensor, "b", tweak(func(w *Writer) {
+		w.AddTensorAt("a", tensor.Shape{16}, 0, 0)
+		w.AddTensorAt("b", tensor.Shape{4}, 0, 32)
+	})},
+	{"tensors at one place", errs.GGUFTensor, "b", tweak(func(w *Writer) {
+		w.AddTensorAt("a", tensor.Shape{8}, 0, 64)
+		w.AddTensorAt("b", tensor.Shape{8}, 0, 64)
+	})},
+}
+
+func TestHostileFiles(t *testing.T) {
+	for _, h := range hostiles {
+		t.Run(h.name, func(t *testing.T) {
+			data := h.file()
+			_, err := openBytes(t, &memSource{data: data})
+			e := errs.From(err)
+			require.Equal(t, h.code, e.Code, "%v", err)
+			require.Equal(t, h.field, e.Field)
+			require.LessOrEqual(t, e.Offset, int64(len(data)))
+		})
+	}
+}
+
+func TestLegalOddities(t *testing.T) {
+	for name, f := range map[string]func(w *Writer){
+		"alignment 64": func(w *Writer) {
+			w.Alignment = 64
+			w.Add(alignmentKey, uint32(64))
+			w.AddTensor("a", tensor.Shape{3}, 0, 12)
+			w.AddTensor("b", tensor.Shape{3}, 0, 12)
+		},
+		"shuffled with gap": func(w *Writer) {
+			w.AddTensorAt("a", tensor.Shape{1}, 0, 1024)
+			w.AddTensorAt("b", tensor.Shape{1}, 0, 0)
+		},
+		"scalar":           func(w *Writer) { w.AddTensor("a", tensor.Shape{}, 0, 4) },
+		"no elements":      func(w *Writer) { w.AddTensor("a", tensor.Shape{0}, 0, 0) },
+		"NUL in a string":  func(w *Writer) { w.Add("k", "a\x00b") },
+		"nested four deep": func(w *Writer) { w.Add("k", []any{[]any{[]any{[]int32{1}}}}) },
+		"empty arrays":     func(w *Writer) { w.Add("k", []string{}); w.Add("l", []any{}) },
+	} {
+		_, err := openBytes(t, &memSource{data: tweak(f)()})
+		require.NoError(t, err, name)
+	}
+}
+
+func TestManyPairsCostNoHeap(t *testing.T) {
+	const n = 200000
+	w := NewWriter()
+	for i := range n {
+		w.Add(fmt.Sprintf("k%d", i), uint32(i))
+	}
+	src := &memSource{data: w.Header()}
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	f, err := openBytes(t, src)
+	require.NoError(t, err)
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	require.Less(t, int64(after.HeapAlloc)-int64(before.HeapAlloc), int64(1<<20))
+	got, err := f.Uint("k123456", 0)
+	require.NoError(t, err)
+	require.EqualValues(t, 123456, got)
+	v, err := f.Pair(n - 1)
+	require.NoError(t, err)
+	require.Equal(t, fmt.Sprintf("k%d", n-1), v.Key())
+}
+
+func TestFaultyReads(t *testing.T) {
+	data := goodFile(3, binary.LittleEndian)
+	interrupted := 0
+	_, err := openBytes(t, &memSource{data: data, limit: 100, fault: func(int64) error {
+		if interrupted++; interrupted%2 == 1 {
+			return syscall.EINTR
+		}
+		return nil
+	}})
+	require.NoError(t, err)
+	cause := errors.New("bad sector")
+	_, err = openBytes(t, &memSource{data: data, fault: func(int64) error { return cause }})
+	require.Equal(t, errs.FileRead, errs.From(err).Code)
+	require.ErrorIs(t, err, cause)
+	src := &memSource{data: data}
+	f, err := openBytes(t, src)
+	require.NoError(t, err)
+	q, _ := f.FindTensor("t.q")
+	src.data = data[:q.Offset+10] // cut behind our back
+	err = f.ReadTensor(&q, 0, make([]byte, 68))
+	require.Equal(t, errs.GGUFTruncated, errs.From(err).Code)
+	require.Equal(t, q.Offset+10, errs.From(err).Offset)
+}
+
+func TestWhatIsNoFile(t *testing.T) {
+	ledger, err := memory.NewLedger()
+	require.NoError(t, err)
+	dir := t.TempDir()
+	fifo := filepath.Join(dir, "fifo")
+	require.NoError(t, syscall.Mkfifo(fifo, 0o600))
+	for _, path := range []string{dir, fifo, filepath.Join(dir, "missing"), "/dev/zero"} {
+		_, err := Open(path, ledger)
+		require.Equal(t, errs.FileOpen, errs.From(err).Code, path)
+	}
+	require.Zero(t, ledger.Total())
+}
+
+// splitParts writes a model in two parts.
+func splitParts(t *testing.T, dir string, second func(w *Writer)) string {
+	w := NewWriter()
+	w.Add("general.architecture", "bert")
+	w.Add(splitNo, uint16(0))
+	w.Add(splitCount, uint16(2))
+	w.Add(splitTensors, int32(2))
+	w.AddTensor("a", tensor.Shape{4}, 0, 16)
+	first := filepath.Join(dir, "m-00001-of-00002.gguf")
+	require.NoError(t, os.WriteFile(first, append(w.Header(), make([]byte, 32)...), 0o644))
+	v := NewWriter()
+	second(v)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "m-00002-of-00002.gguf"), append(v.Header(), make([]byte, 32)...), 0o644))
+	return first
+}
+
+func TestSplitFiles(t *testing.T) {
+	ledger, err := memory.NewLedger()
+	require.NoError(t, err)
+	part := func(no uint16, name string) func(w *Writer) {
+		return func(w *Writer) {
+			w.Add(splitNo, no)
+			w.Add(splitCount, uint16(2))
+			w.AddTensor(name, tensor.Shape{4}, 0, 16)
+		}
+	}
+	f, err := Open(splitParts(t, t.TempDir(), part(1, "b")), ledger)
+	require.NoError(t, err)
+	b, found := f.FindTensor("b")
+	require.True(t, found)
+	require.Equal(t, 1, b.Part)
+	require.NoError(t, f.ReadTensor(&b, 0, make([]byte, 16)))
+	require.NoError(t, f.Changed())
+	f.Close()
+	for name, second := range map[string]func(w *Writer){"wrong number": part(7, "b"), "no number": func(w *Writer) { w.AddTensor("b", tensor.Shape{4}, 0, 16) },
+		"tensor missing": func(w *Writer) { w.Add(splitNo, uint16(1)) }} {
+		_, err := Open(splitParts(t, t.TempDir(), second), ledger)
+		require.Equal(t, errs.GGUFSplit, errs.From(err).Code, name)
+	}
+	_, err = Open(splitParts(t, t.TempDir(), part(1, "a")), ledger)
+	require.Equal(t, errs.GGUFDuplicate, errs.From(err).Code)
+	dir := t.TempDir()
+	splitParts(t, dir, func(w *Writer) { w.Add(splitNo, uint16(1)); w.Add(splitCount, uint16(2)) })
+	_, err = Open(filepath.Join(dir, "m-00002-of-00002.gguf"), ledger)
+	require.Equal(t, errs.GGUFSplit, errs.From(err).Code)
+	require.Zero(t, ledger.Total())
+}
+
+func TestTheBundledModel(t *testing.T) {
+	ledger, err := memory.NewLedger()
+	require.NoError(t, err)
+	f, err := Open("../../models/all-MiniLM-L6-v2.Q8_0.gguf", ledger)
+	require.NoError(t, err)
+	require.Equal(t, []int{73, 101, 1}, []int{f.Pairs(), f.Tensors(), f.Parts()})
+	f.Close()
+	require.Zero(t, ledger.Total())
+}
+
+func FuzzOpen(f *testing.F) {
+	for _, l := range layouts {
+		f.Add(goodFile(l.version, l.order))
+	}
+	for _, h := range hostiles {
+		f.Add(h.file())
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		file, err := openBytes(t, &memSource{data: data})
+		if err != nil {
+			var e *errs.Error
+			require.ErrorAs(t, err, &e)
+			require.NotEqual(t, errs.Internal, e.Kind())
+			return
+		}
+		for i := range file.Pairs() {
+			v, err := file.Pair(i)
+			require.NoError(t, err)
+			_, _ = v.Bits()
+			_, _ = v.Text()
+			if a, err := v.Array(); err == nil {
+				_ = a.Strings(0, func(int64, []byte) error { return nil })
+				_ = a.Numbers(0, func(int64, uint64) error { return nil })
+			}
+		}
+	})
+}
+
+func BenchmarkOpen(b *testing.B) {
+	ledger, _ := memory.NewLedger()
+	for b.Loop() {
+		f, err := Open("../../models/all-MiniLM-L6-v2.Q8_0.gguf", ledger)
+		if err != nil {
+			b.Fatal(err)
+		}
+		f.Close()
+	}
+}
