@@ -41,7 +41,7 @@ function goTests(args) {
 function jestTests() {
   console.log('jest');
   const file = path.join(root, 'build', 'jest.json');
-  const r = run(process.execPath, [require.resolve('jest/bin/jest.js'), '--json', `--outputFile=${file}`, '--runInBand'], {
+  const r = run(process.execPath, [require.resolve('jest/bin/jest'), '--json', `--outputFile=${file}`, '--runInBand'], {
     stdio: ['ignore', 'ignore', 'inherit'],
   });
   const report = fs.existsSync(file) ? JSON.parse(fs.readFileSync(file, 'utf8')) : { numPassedTests: 0, numFailedTests: 1 };

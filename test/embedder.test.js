@@ -207,7 +207,7 @@ describe('a life', () => {
     delay.enable();
     await e.embedMany(Array.from({ length: 256 }, (_, i) => `text number ${i} `.repeat(10)));
     delay.disable();
-    expect(delay.max / 1e6).toBeLessThan(500); // tenfold slack: the promise is 50 ms, shown by npm run bench
+    expect(delay.max / 1e6).toBeLessThan(500); // tenfold slack: the promise is 50 ms
     await e.close();
   });
 

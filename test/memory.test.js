@@ -51,7 +51,7 @@ test('a 146 MB model: V8 and Go heap < 10 MB, working memory ≤ 1 MiB, RSS effi
   const m = measure(streaming);
   check(m);
   expect(m.tensorBytes).toBeGreaterThan(100e6);
-  expect(m.tensorBytes / m.rss).toBeGreaterThan(0.9); // the promise is 0.95: see the figures of scripts/bench
+  expect(m.tensorBytes / m.rss).toBeGreaterThan(0.95);
 }, 120000);
 
 test('the same check catches a loader that uses the heap', () => {

