@@ -1,0 +1,30 @@
+// Compiled, never run: what users write must type-check, and what is wrong must not.
+import { type Details, type Embedder, GgufError, loadEmbedder, openGguf, similarity } from '../../js/index.js';
+
+export async function usage(): Promise<void> {
+  const e: Embedder = loadEmbedder({ precision: 'fast', memoryLimit: 1e9, task: 'query' });
+  const v: Float32Array = await e.embed('text', { dimensions: 64 });
+  const d: Details = await e.embed('text', { details: true });
+  const many: Float32Array[] = await e.embedMany(['a', 'b']);
+  const matrix: Float32Array = await e.embedMany(['a'], { output: 'matrix' });
+  for await (const x of e.embedStream(['a'])) similarity(x, v);
+  const ids: Uint32Array = await e.tokenize('text');
+  const layers: number | undefined = e.info?.layers;
+  e.on('progress', (p) => p.loadedBytes + p.totalBytes);
+  const file = await openGguf('model.gguf');
+  for await (const [key, value] of file) console.log(key, value);
+  await file.close();
+  try {
+    await e.close();
+  } catch (error) {
+    if (error instanceof GgufError && error.code === 'ERR_CLOSED') console.log(error.offset, d, many, matrix, ids, layers);
+  }
+  // @ts-expect-error: no such precision
+  loadEmbedder({ precision: 'half' });
+  // @ts-expect-error: a text is a string
+  await e.embed(42);
+  // @ts-expect-error: no such option
+  await e.embed('x', { dimension: 3 });
+  // @ts-expect-error: no such code
+  new GgufError({ code: 'x', kind: 'io', message: 'm' }).code === 'ERR_NOTHING';
+}
