@@ -50,7 +50,7 @@ func New(c Config) (*Device, error) {
 	}
 	threads := c.Threads
 	if threads <= 0 {
-		threads = int(C.gsk_usable_cores())
+		threads = usableThreads()
 	}
 	return &Device{config: c, set: set, threads: threads}, nil
 }
