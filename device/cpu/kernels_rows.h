@@ -1,0 +1,121 @@
+/* Steps over one row: activations to codes, norm, activation, rotation, mean; see kernels_body.h. */
+/* Rounds k values times q to int16 codes of at most `most` and sums them by 16. k is a multiple of 16. */
+GSK_INLINE void roundCodes(const float *x, int64_t k, float q, V most, int16_t *codes, int32_t *sums) {
+  for (int64_t i = 0; i < k; i += GSK_LANES) {
+    float lane[GSK_LANES] __attribute__((aligned(64)));
+    for (int v = 0; v < PARTS; v++) store(lane + v * LANES, minV(roundV(mul(load(x + i + v * LANES), set1(q))), most));
+    int32_t sum = 0;
+    for (int j = 0; j < GSK_LANES; j++) {
+      codes[i + j] = (int16_t)(int32_t)lane[j];
+      sum += codes[i + j];
+    }
+    sums[i / GSK_LANES] = sum;
+  }
+}
+
+static void prepareExact(const float *x, int64_t k, int16_t *codes, float *scale, int32_t *sums) {
+  V m[PARTS];
+  for (int v = 0; v < PARTS; v++) m[v] = set1(0.0f);
+  for (int64_t i = 0; i < k; i += GSK_LANES)
+    for (int v = 0; v < PARTS; v++) {
+      V y = load(x + i + v * LANES);
+      m[v] = maxV(m[v], maxV(y, sub(set1(0.0f), y)));
+    }
+  float largest = foldMax(m);
+  /* rows too small to divide by become zero: their reciprocal would be infinite */
+  float q = largest > 1e-30f ? GSK_ACTIVATION_MAX / largest : 0.0f;
+  *scale = largest / GSK_ACTIVATION_MAX;
+  roundCodes(x, k, q, set1(GSK_ACTIVATION_MAX), codes, sums);
+}
+
+static void prepareFast(const float *x, int64_t k, int16_t *codes, float *scales, int32_t *sums) {
+  for (int64_t i = 0; i < k; i += GSK_BLOCK) {
+    float lo = 0.0f, hi = 0.0f;
+    for (int j = 0; j < GSK_BLOCK; j++) {
+      lo = x[i + j] < lo ? x[i + j] : lo;
+      hi = x[i + j] > hi ? x[i + j] : hi;
+    }
+    /* x ≈ scale·(a − zero) with bytes a = round(x·q) + zero and zero = round(−lo·q): the kernels take
+     * a − zero = round(x·q), which must not exceed 255 − zero */
+    float range = hi - lo, q = range > 1e-30f ? 255.0f / range : 0.0f;
+    scales[i / GSK_BLOCK] = range / 255.0f;
+    V most = add(set1(255.0f), roundV(set1(lo * q)));
+    roundCodes(x + i, GSK_BLOCK, q, most, codes + i, sums + i / GSK_LANES);
+  }
+}
+
+static void normRow(const float *x, const float *residual, const float *w, const float *b, float *out,
+                 int64_t n, float epsilon) {
+  float copy[4][GSK_LANES] __attribute__((aligned(64)));
+  V sum[PARTS], squares[PARTS];
+  for (int v = 0; v < PARTS; v++) sum[v] = squares[v] = set1(0.0f);
+  for (int64_t i = 0; i < n; i += GSK_LANES) {
+    const float *xs = tail(x, i, n, 0.0f, copy[0]);
+    const float *rs = residual ? tail(residual, i, n, 0.0f, copy[1]) : NULL;
+    V y[PARTS];
+    for (int v = 0; v < PARTS; v++) {
+      y[v] = load(xs + v * LANES);
+      if (rs) y[v] = add(y[v], load(rs + v * LANES));
+      sum[v] = add(sum[v], y[v]);
+    }
+    storeTail(out, i, n, y);
+  }
+  float mean = fold(sum) / (float)n;
+  for (int64_t i = 0; i < n; i += GSK_LANES) {
+    const float *ys = tail(out, i, n, mean, copy[0]);
+    for (int v = 0; v < PARTS; v++) {
+      V d = sub(load(ys + v * LANES), set1(mean));
+      squares[v] = fmaV(d, d, squares[v]);
+    }
+  }
+  float scale = 1.0f / __builtin_sqrtf(fold(squares) / (float)n + epsilon);
+  for (int64_t i = 0; i < n; i += GSK_LANES) {
+    const float *ys = tail(out, i, n, mean, copy[0]);
+    const float *ws = tail(w, i, n, 0.0f, copy[1]), *bs = tail(b, i, n, 0.0f, copy[2]);
+    V y[PARTS];
+    for (int v = 0; v < PARTS; v++)
+      y[v] = fmaV(mul(sub(load(ys + v * LANES), set1(mean)), set1(scale)), load(ws + v * LANES), load(bs + v * LANES));
+    storeTail(out, i, n, y);
+  }
+}
+
+GSK_INLINE void activateAs(const int KIND, const float *in, float *out, int64_t n) {
+  float copy[2][GSK_LANES] __attribute__((aligned(64)));
+  for (int64_t i = 0; i < n; i += GSK_LANES) {
+    const float *xs = tail(in, i, n, 0.0f, copy[0]);
+    const float *us = KIND == GSK_GELU ? xs : tail(in + n, i, n, 0.0f, copy[1]);
+    V y[PARTS];
+    for (int v = 0; v < PARTS; v++) {
+      V x = load(xs + v * LANES);
+      y[v] = KIND == GSK_GATED_SILU ? siluV(x) : geluV(x);
+      if (KIND != GSK_GELU) y[v] = mul(y[v], load(us + v * LANES));
+    }
+    storeTail(out, i, n, y);
+  }
+}
+
+static void activate(int kind, const float *in, float *out, int64_t n) {
+  switch (kind) {
+  case GSK_GELU: activateAs(GSK_GELU, in, out, n); return;
+  case GSK_GATED_SILU: activateAs(GSK_GATED_SILU, in, out, n); return;
+  case GSK_GATED_GELU: activateAs(GSK_GATED_GELU, in, out, n); return;
+  }
+}
+
+static void rotate(float *row, const float *table, int64_t heads, int64_t size) {
+  int64_t half = size / 2;
+  for (int64_t h = 0; h < heads; h++, row += size)
+    for (int64_t j = 0; j < half; j++) {
+      float c = table[2 * j], s = table[2 * j + 1], x = row[j], y = row[j + half];
+      float xs = x * s, ys = y * s; /* rounded, then fused: one stated order */
+      row[j] = __builtin_fmaf(x, c, -ys);
+      row[j + half] = __builtin_fmaf(y, c, xs);
+    }
+}
+
+static void mean(const float *x, int64_t stride, int64_t rows, float *out, int64_t n) {
+  for (int64_t j = 0; j < n; j++) out[j] = x[j];
+  for (int64_t r = 1; r < rows; r++)
+    for (int64_t j = 0; j < n; j++) out[j] += x[r * stride + j];
+  for (int64_t j = 0; j < n; j++) out[j] /= (float)rows;
+}
