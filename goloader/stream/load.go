@@ -88,8 +88,8 @@ func (l *StreamingGGUFLoader) Load(targets []Target, cancelled *atomic.Uint32, p
 // ReadFloats decodes a whole tensor into dst, which has as many values as the tensor has elements.
 func (l *StreamingGGUFLoader) ReadFloats(info gguf.TensorInfo, dst []float32, cancelled *atomic.Uint32) error {
 	return l.each(info, cancelled, func(c *TensorChunk) error {
-		return l.processor.each(c, func(part TensorChunk) error {
-			values, err := l.processor.decode(&part)
+		return l.processor.each(c, func(part *TensorChunk) error {
+			values, err := l.processor.decode(part)
 			copy(dst[part.FirstElement:], values)
 			return err
 		})
@@ -106,7 +106,7 @@ func (l *StreamingGGUFLoader) each(info gguf.TensorInfo, cancelled *atomic.Uint3
 			return nil
 		}
 		if err == nil {
-			err = fn(&c)
+			err = fn(c)
 		}
 		if err != nil {
 			return err

@@ -19,6 +19,7 @@ type ChunkProcessor struct {
 	codes  []int8
 	scales []float32
 	mins   []float32
+	part   TensorChunk // each's, reused: a chunk costs no allocation
 }
 
 const (
@@ -44,24 +45,25 @@ func newChunkProcessor(r *memory.Region, offset int64) *ChunkProcessor {
 func (p *ChunkProcessor) Process(c *TensorChunk, b *device.TensorBuilder) error {
 	switch b.Feed() {
 	case device.FeedCodes:
-		return p.each(c, func(part TensorChunk) error { return p.appendCodes(&part, b) })
+		return p.each(c, func(part *TensorChunk) error { return p.appendCodes(part, b) })
 	case device.FeedFloats:
-		return p.each(c, func(part TensorChunk) error { return p.appendFloats(&part, b) })
+		return p.each(c, func(part *TensorChunk) error { return p.appendFloats(part, b) })
 	}
 	// the blocks themselves are kept: look at their values once, so that NaN is found at load
-	if err := p.each(c, func(part TensorChunk) error { return p.check(&part) }); err != nil {
+	if err := p.each(c, p.check); err != nil {
 		return err
 	}
 	return b.AppendBlocks(c.Blocks)
 }
 
 // each cuts a chunk into parts that fit the decode buffer.
-func (p *ChunkProcessor) each(c *TensorChunk, fn func(part TensorChunk) error) error {
+func (p *ChunkProcessor) each(c *TensorChunk, fn func(part *TensorChunk) error) error {
 	t := c.Tensor.Type
 	step := limits.DecodeElements / t.BlockElements
 	for first, blocks := 0, c.Elements/t.BlockElements; first < blocks; first += step {
 		n := min(step, blocks-first)
-		part := *c
+		part := &p.part
+		*part = *c
 		part.Offset += int64(first * t.BlockBytes)
 		part.FirstElement += int64(first * t.BlockElements)
 		part.Elements = n * t.BlockElements

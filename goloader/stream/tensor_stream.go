@@ -23,6 +23,7 @@ type TensorStream struct {
 	info   gguf.TensorInfo
 	buffer []byte // the loader's chunk
 	next   int64  // byte of the tensor
+	chunk  TensorChunk
 }
 
 // TensorChunk is a piece of a tensor: whole blocks, at most limits.ChunkBytes of them.
@@ -38,23 +39,23 @@ func newTensorStream(file *gguf.File, info gguf.TensorInfo, buffer []byte) *Tens
 	return &TensorStream{file: file, info: info, buffer: buffer[:min(len(buffer), limits.ChunkBytes)]}
 }
 
-// Next reads the next chunk; io.EOF after the last one.
-func (s *TensorStream) Next() (TensorChunk, error) {
+// Next reads the next chunk, which is valid until the one after; io.EOF after the last one.
+func (s *TensorStream) Next() (*TensorChunk, error) {
 	if s.next == s.info.Bytes {
-		return TensorChunk{}, io.EOF
+		return nil, io.EOF
 	}
 	block := int64(s.info.Type.BlockBytes)
 	size := min(int64(len(s.buffer))/block*block, s.info.Bytes-s.next)
 	blocks := s.buffer[:size]
 	if err := s.file.ReadTensor(&s.info, s.next, blocks); err != nil {
-		return TensorChunk{}, err
+		return nil, err
 	}
 	if s.file.BigEndian() {
 		s.info.Type.SwapBlocks(blocks)
 	}
 	perBlock := int64(s.info.Type.BlockElements)
-	c := TensorChunk{Tensor: &s.info, Offset: s.info.Offset + s.next, FirstElement: s.next / block * perBlock,
+	s.chunk = TensorChunk{Tensor: &s.info, Offset: s.info.Offset + s.next, FirstElement: s.next / block * perBlock,
 		Elements: int(size / block * perBlock), Blocks: blocks}
 	s.next += size
-	return c, nil
+	return &s.chunk, nil
 }
