@@ -21,6 +21,8 @@ a JSON string or an object with "text".
   -m, --model PATH     the model; default: the bundled all-MiniLM-L6-v2
   --precision P        exact (default) or fast
   --threads N --task T --prefix S --dimensions N
+  --output O           embed: float32 (default), int8, uint8, binary or ubinary; --bit-order msb or lsb
+  --ranges FILE        embed: JSON of two arrays, each dimension's minimum and maximum, for int8 and uint8
   --json               machine-readable output
   -h, --help  --version
 

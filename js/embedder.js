@@ -4,10 +4,12 @@ const { Kind, call, native } = require('./native');
 const { GgufError, argumentError, closedError } = require('./errors');
 const { CrashPrevention, MemoryGuard, memoryReport } = require('./memory');
 const options = require('./options');
+const { checkSettings, outputs, quantizeRows } = require('./quantize');
 
 /**
  * @import { CallOptions, EmbedManyOptions, LoadOptions, ModelInfo, Details } from './index.js'
- * @typedef {{ vectors: Float32Array, tokens?: number[], truncated?: number[] }} Slice
+ * @import { Numbers } from './quantize'
+ * @typedef {{ vectors: Numbers, scales?: number[], tokens?: number[], truncated?: number[] }} Slice
  */
 
 const defaultModel = path.join(__dirname, '..', 'models', 'all-MiniLM-L6-v2.Q8_0.gguf');
@@ -86,7 +88,9 @@ class Embedder extends EventEmitter {
 
   /** Checked options of a call over the embedder's defaults. @param {unknown} given @param {options.Table} table */
   #callOptions(given, table) {
-    return { ...this.#callDefaults, ...options.check(given, table, 'options') };
+    const o = { ...this.#callDefaults, ...options.check(given, table, 'options') };
+    checkSettings(o.output, o);
+    return o;
   }
 
   /** Throws when the queue is full; nothing was taken then. @param {number} texts */
@@ -108,12 +112,13 @@ class Embedder extends EventEmitter {
    * @returns {Promise<Slice>}
    */
   async #embedSlice(texts, o) {
-    const { signal, output: _, ...request } = o;
+    const { signal, output, matrix: _, ranges, bitOrder, ...request } = o;
     await this.#watch.check();
     if (!this.#info) await this.#load();
     if (this.#closed) throw closedError('embedder');
-    const { reply, output } = await call(Kind.embed, { handle: this.#state.handle, request, texts, signal });
-    return { vectors: new Float32Array(/** @type {ArrayBuffer} */ (output)), ...reply };
+    const done = await call(Kind.embed, { handle: this.#state.handle, request, texts, signal });
+    const vectors = new Float32Array(/** @type {ArrayBuffer} */ (done.output));
+    return { ...quantizeRows(vectors, texts.length, output, { ranges, bitOrder }), ...done.reply };
   }
 
   /**
@@ -126,8 +131,8 @@ class Embedder extends EventEmitter {
     const o = this.#callOptions(callOptions, options.callOptions);
     this.#enqueue(1);
     try {
-      const { vectors, tokens, truncated } = await this.#embedSlice([text], o);
-      return tokens && truncated ? { vector: vectors, tokens: tokens[0], truncated: truncated[0] } : vectors;
+      const slice = await this.#embedSlice([text], o);
+      return each({ ...slice, count: 1 }).next().value;
     } finally {
       this.#queued--;
     }
@@ -143,10 +148,11 @@ class Embedder extends EventEmitter {
     const o = this.#callOptions(callOptions, options.manyOptions);
     const list = texts.slice(); // the caller may change theirs while we work
     for (let i = 0; i < list.length; i++) options.checkText(list[i], `texts[${i}]`, this.#options.maxTextBytes);
-    if (o.details && o.output === 'matrix') throw argumentError('details', "absent with output 'matrix'", true);
+    const matrix = o.matrix || o.output === 'matrix';
+    if (o.details && matrix) throw argumentError('details', 'absent with a matrix', true);
     this.#enqueue(list.length);
     try {
-      return o.output === 'matrix' ? await this.#matrix(list, o) : await this.#vectors(list, o);
+      return matrix ? await this.#matrix(list, o) : await this.#vectors(list, o);
     } finally {
       this.#queued -= list.length;
     }
@@ -155,7 +161,7 @@ class Embedder extends EventEmitter {
   /** @param {string[]} list @param {Record<string, any>} o */
   async #vectors(list, o) {
     MemoryGuard.check(list.length * 8);
-    /** @type {(Float32Array | Details)[]} */
+    /** @type {(Numbers | Details<Numbers>)[]} */
     const out = [];
     for await (const slice of this.#slices(list, o)) for (const v of each(slice)) out.push(v);
     return out;
@@ -163,13 +169,14 @@ class Embedder extends EventEmitter {
 
   /** @param {string[]} list @param {Record<string, any>} o */
   async #matrix(list, o) {
-    if (list.length === 0) return new Float32Array(0);
+    const NumberArray = outputs[/** @type {keyof typeof outputs} */ (o.output)]?.array ?? Float32Array;
+    if (list.length === 0) return new NumberArray(0);
     if (fitsOneSlice(list)) return (await this.#embedSlice(list, o)).vectors;
-    /** @type {Float32Array | undefined} */
+    /** @type {Numbers | undefined} */
     let matrix;
     let at = 0;
     for await (const { vectors, count } of this.#slices(list, o)) {
-      matrix ??= new Float32Array((vectors.length / count) * list.length);
+      matrix ??= new NumberArray((vectors.length / count) * list.length);
       matrix.set(vectors, at);
       at += vectors.length;
     }
@@ -302,11 +309,11 @@ async function* slicesOf(texts) {
 }
 
 /** A slice's vectors, each with memory of its own. @param {Slice & { count: number }} slice */
-function* each({ vectors, count, tokens, truncated }) {
+function* each({ vectors, count, scales, tokens, truncated }) {
   const n = vectors.length / count;
   for (let i = 0; i < count; i++) {
-    const vector = vectors.slice(i * n, (i + 1) * n);
-    yield tokens && truncated ? { vector, tokens: tokens[i], truncated: truncated[i] } : vector;
+    const vector = count === 1 ? vectors : vectors.slice(i * n, (i + 1) * n);
+    yield tokens && truncated ? { vector, tokens: tokens[i], truncated: truncated[i], ...(scales && { scale: scales[i] }) } : vector;
   }
 }
 

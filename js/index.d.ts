@@ -75,15 +75,40 @@ export interface LoadProgress {
   totalBytes: number;
 }
 
+/**
+ * The numbers of a vector, as quantize_embeddings of sentence-transformers defines them. 'float32' (default): a Float32Array.
+ * 'int8': an Int8Array, by `ranges` if given, else rounded to the vector's own scale (greatest magnitude = 127), which cosine
+ * does not see. 'uint8': a Uint8Array by `ranges`. 'ubinary': a Uint8Array of one bit a dimension, set where the value is
+ * positive; 'binary': the same bytes less 128, an Int8Array.
+ */
+export type VectorOutput = 'float32' | 'int8' | 'uint8' | 'binary' | 'ubinary';
+
+/** What each {@link VectorOutput} comes as. */
+export interface VectorTypes {
+  float32: Float32Array;
+  int8: Int8Array;
+  uint8: Uint8Array;
+  binary: Int8Array;
+  ubinary: Uint8Array;
+}
+
 export interface CallOptions extends TextOptions {
+  /** The numbers of the vectors. Default 'float32'. */
+  output?: VectorOutput;
+  /** For int8 and uint8: each dimension's minimum, then each one's maximum, as {@link calibrate} makes them. */
+  ranges?: Float32Array;
+  /** Which bit of a byte the first of its dimensions is, for binary and ubinary: 'msb' (default) as numpy and pgvector, 'lsb' as sqlite-vec. */
+  bitOrder?: 'msb' | 'lsb';
   /** Give {@link Details} instead of bare vectors. */
   details?: boolean;
   signal?: AbortSignal;
 }
 
-export interface EmbedManyOptions extends CallOptions {
-  /** 'vectors' (default): an array; 'matrix': one Float32Array [texts × dimensions]. */
-  output?: 'vectors' | 'matrix';
+export interface EmbedManyOptions extends Omit<CallOptions, 'output'> {
+  /** The numbers of the vectors. 'vectors' is 'float32' (default); 'matrix' is 'float32' with `matrix: true`. */
+  output?: VectorOutput | 'vectors' | 'matrix';
+  /** All vectors in one typed array, row after row. Default false. */
+  matrix?: boolean;
 }
 
 export interface TokenizeOptions {
@@ -94,12 +119,14 @@ export interface TokenizeOptions {
   signal?: AbortSignal;
 }
 
-export interface Details {
-  vector: Float32Array;
+export interface Details<V = Float32Array> {
+  vector: V;
   /** Tokens of the text as embedded, special ones included. */
   tokens: number;
   /** Tokens that were cut off. */
   truncated: number;
+  /** With output 'int8' and no ranges: value = code × scale. */
+  scale?: number;
 }
 
 export interface ModelInfo {
@@ -154,14 +181,30 @@ export class Embedder {
   private constructor();
   /** Loads now. A failed load may be tried again. */
   ready(): Promise<this>;
-  embed(text: string, options: CallOptions & { details: true }): Promise<Details>;
-  embed(text: string, options?: CallOptions): Promise<Float32Array>;
+  embed<O extends VectorOutput = 'float32'>(text: string, options: CallOptions & { output?: O; details: true }): Promise<Details<VectorTypes[O]>>;
+  embed<O extends VectorOutput = 'float32'>(text: string, options?: CallOptions & { output?: O }): Promise<VectorTypes[O]>;
   embedMany(texts: readonly string[], options: EmbedManyOptions & { output: 'matrix' }): Promise<Float32Array>;
-  embedMany(texts: readonly string[], options: EmbedManyOptions & { details: true }): Promise<Details[]>;
-  embedMany(texts: readonly string[], options?: EmbedManyOptions): Promise<Float32Array[]>;
+  embedMany<O extends VectorOutput = 'float32'>(
+    texts: readonly string[],
+    options: EmbedManyOptions & { output?: O; matrix: true },
+  ): Promise<VectorTypes[O]>;
+  embedMany<O extends VectorOutput = 'float32'>(
+    texts: readonly string[],
+    options: EmbedManyOptions & { output?: O | 'vectors'; details: true },
+  ): Promise<Details<VectorTypes[O]>[]>;
+  embedMany<O extends VectorOutput = 'float32'>(
+    texts: readonly string[],
+    options?: EmbedManyOptions & { output?: O | 'vectors' },
+  ): Promise<VectorTypes[O][]>;
   /** Vectors in the order of the texts, in bounded memory; reads on only as vectors are taken. */
-  embedStream(texts: Iterable<string> | AsyncIterable<string>, options: CallOptions & { details: true }): AsyncGenerator<Details>;
-  embedStream(texts: Iterable<string> | AsyncIterable<string>, options?: CallOptions): AsyncGenerator<Float32Array>;
+  embedStream<O extends VectorOutput = 'float32'>(
+    texts: Iterable<string> | AsyncIterable<string>,
+    options: CallOptions & { output?: O; details: true },
+  ): AsyncGenerator<Details<VectorTypes[O]>>;
+  embedStream<O extends VectorOutput = 'float32'>(
+    texts: Iterable<string> | AsyncIterable<string>,
+    options?: CallOptions & { output?: O },
+  ): AsyncGenerator<VectorTypes[O]>;
   /** Token ids, special ones included, not cut unless maxTokens says so. */
   tokenize(text: string, options?: TokenizeOptions): Promise<Uint32Array>;
   countTokens(text: string, options?: TokenizeOptions): Promise<number>;
@@ -185,6 +228,16 @@ export function loadEmbedder(options?: string | LoadOptions): Embedder;
 
 /** The cosine of two vectors of one length; 0 when one of them is all zeros. */
 export function similarity(a: Float32Array, b: Float32Array): number;
+
+/** A float32 vector in other numbers, as the option `output` gives them. */
+export function quantize<O extends VectorOutput>(
+  vector: Float32Array,
+  output: O,
+  settings?: { ranges?: Float32Array; bitOrder?: 'msb' | 'lsb' },
+): VectorTypes[O];
+
+/** Ranges for int8 and uint8 from float32 vectors of typical texts; more than a hundred give good ones. */
+export function calibrate(vectors: Iterable<Float32Array>): Float32Array;
 
 /** u64 and i64 are bigints; arrays are views that read their elements when asked for. */
 export type MetadataValue = number | bigint | string | boolean | MetadataArray;

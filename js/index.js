@@ -4,6 +4,7 @@ const { Embedder, loadEmbedder, kernels, similarity } = require('./embedder');
 const { GgufFile, openGguf } = require('./gguf-file');
 const { GgufError } = require('./errors');
 const { MemoryGuard, MemoryMonitor, CrashPrevention, memoryReport } = require('./memory');
+const { quantize, calibrate } = require('./quantize');
 const { version } = require('../package.json');
 
 module.exports = {
@@ -18,5 +19,7 @@ module.exports = {
   memoryReport,
   kernels,
   similarity,
+  quantize,
+  calibrate,
   version,
 };

@@ -1,6 +1,7 @@
 // All checks of arguments, as tables: name → check. They run before the first await of every call.
 
 const { argumentError, GgufError } = require('./errors');
+const { isFloat32Array, outputs } = require('./quantize');
 
 /**
  * @typedef {{ expected: string, ok: (v: any) => boolean }} Check
@@ -49,11 +50,20 @@ const loadOptions = {
   ...shared,
 };
 
-/** @type {Table} */
-const callOptions = { ...shared, details: flag, signal };
+const numbers = ['float32', ...Object.keys(outputs)];
 
 /** @type {Table} */
-const manyOptions = { ...callOptions, output: oneOf('vectors', 'matrix') };
+const callOptions = {
+  ...shared,
+  output: oneOf(...numbers),
+  ranges: { expected: 'a Float32Array of finite values', ok: (v) => isFloat32Array(v) && v.every(Number.isFinite) },
+  bitOrder: oneOf('msb', 'lsb'),
+  details: flag,
+  signal,
+};
+
+/** @type {Table} */
+const manyOptions = { ...callOptions, output: oneOf(...numbers, 'vectors', 'matrix'), matrix: flag };
 
 /** @type {Table} */
 const fileOptions = { signal };

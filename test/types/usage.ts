@@ -1,5 +1,5 @@
 // Compiled, never run: what users write must type-check, and what is wrong must not.
-import { type Details, type Embedder, GgufError, loadEmbedder, openGguf, similarity } from '../../js/index.js';
+import { calibrate, type Details, type Embedder, GgufError, loadEmbedder, openGguf, quantize, similarity } from '../../js/index.js';
 
 export async function usage(): Promise<void> {
   const e: Embedder = loadEmbedder({ precision: 'fast', memoryLimit: 1e9, task: 'query' });
@@ -8,6 +8,10 @@ export async function usage(): Promise<void> {
   const many: Float32Array[] = await e.embedMany(['a', 'b']);
   const matrix: Float32Array = await e.embedMany(['a'], { output: 'matrix' });
   for await (const x of e.embedStream(['a'])) similarity(x, v);
+  const bits: Int8Array = await e.embed('text', { output: 'binary' });
+  const codes: Uint8Array = await e.embedMany(['a'], { output: 'uint8', matrix: true, ranges: calibrate(many) });
+  const scaled: Details<Int8Array>[] = await e.embedMany(['a'], { output: 'int8', details: true });
+  const same: Int8Array = quantize(v, 'binary');
   const ids: Uint32Array = await e.tokenize('text');
   const layers: number | undefined = e.info?.layers;
   e.on('progress', (p) => p.loadedBytes + p.totalBytes);
@@ -17,7 +21,7 @@ export async function usage(): Promise<void> {
   try {
     await e.close();
   } catch (error) {
-    if (error instanceof GgufError && error.code === 'ERR_CLOSED') console.log(error.offset, d, many, matrix, ids, layers);
+    if (error instanceof GgufError && error.code === 'ERR_CLOSED') console.log(error.offset, d, many, matrix, ids, layers, bits, codes, scaled, same);
   }
   // @ts-expect-error: no such precision
   loadEmbedder({ precision: 'half' });

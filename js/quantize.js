@@ -1,0 +1,122 @@
+// Vectors as small numbers, as quantize_embeddings of sentence-transformers 6.2 defines them. One row an output.
+
+const { argumentError } = require('./errors');
+
+/**
+ * @import { VectorOutput } from './index.js'
+ * @typedef {{ ranges?: Float32Array, bitOrder?: 'msb' | 'lsb' }} Settings
+ * @typedef {Float32Array | Int8Array | Uint8Array} Numbers
+ * @typedef {{ array: new (length: number) => Numbers, length: (dimensions: number) => number,
+ *   row: (x: Float32Array, out: Numbers, settings: Settings) => number | void }} Output row's result is the row's scale
+ */
+
+/** Also of another realm's. @param {unknown} v */
+const isFloat32Array = (v) => Object.prototype.toString.call(v) === '[object Float32Array]';
+
+/** Rounded to the nearest code; the scale is the vector's own. @param {Float32Array} x @param {Numbers} out */
+function scaled(x, out) {
+  const max = x.reduce((m, v) => Math.max(m, Math.abs(v)), 0);
+  for (let i = 0; i < x.length; i++) out[i] = max === 0 ? 0 : Math.round((x[i] * 127) / max);
+  return max / 127;
+}
+
+/** A step is 1/255 of the dimension's range, in float32 as numpy does it. @param {number} zero @returns {Output['row']} */
+const inRanges = (zero) => (x, out, settings) => {
+  const ranges = /** @type {Float32Array} */ (settings.ranges);
+  const n = x.length;
+  if (ranges.length !== 2 * n) throw argumentError('ranges', `a Float32Array of 2 × ${n} values, minima and then maxima`, ranges);
+  for (let i = 0; i < n; i++) {
+    const step = Math.fround(Math.fround(ranges[n + i] - ranges[i]) / 255) || 1;
+    const q = Math.floor(Math.fround(Math.fround(x[i] - ranges[i]) / step));
+    out[i] = Math.min(255, Math.max(0, q)) - zero;
+  }
+};
+
+/** A bit a dimension, 1 where positive. @param {number} flip @returns {Output['row']} */
+const bits = (flip) => (x, out, settings) => {
+  const first = settings.bitOrder === 'lsb' ? 0 : 7;
+  for (let b = 0; b < out.length; b++) {
+    let byte = 0;
+    for (let i = 0; i < 8; i++) if (x[b * 8 + i] > 0) byte |= 1 << Math.abs(first - i);
+    out[b] = byte ^ flip;
+  }
+};
+
+/** @param {number} n */
+const eighth = (n) => Math.ceil(n / 8);
+/** @param {number} n */
+const same = (n) => n;
+
+/** @type {Record<Exclude<VectorOutput, 'float32'>, Output>} */
+const outputs = {
+  int8: { array: Int8Array, length: same, row: (x, out, s) => (s.ranges ? inRanges(128)(x, out, s) : scaled(x, out)) },
+  uint8: { array: Uint8Array, length: same, row: inRanges(0) },
+  binary: { array: Int8Array, length: eighth, row: bits(128) },
+  ubinary: { array: Uint8Array, length: eighth, row: bits(0) },
+};
+
+/** uint8 has no meaning without ranges: its zero point is theirs. @param {string | undefined} output @param {Settings} settings */
+function checkSettings(output, settings) {
+  if (output === 'uint8' && !settings.ranges) throw argumentError('ranges', "given with output 'uint8' (see calibrate)", undefined);
+}
+
+/**
+ * Rows of float32 as rows of the output.
+ * @param {Float32Array} vectors
+ * @param {number} count
+ * @param {string | undefined} output
+ * @param {Settings} settings
+ * @returns {{ vectors: Numbers, scales?: number[] }}
+ */
+function quantizeRows(vectors, count, output, settings) {
+  const kind = output && Object.hasOwn(outputs, output) ? outputs[/** @type {keyof typeof outputs} */ (output)] : undefined;
+  if (!kind) return { vectors };
+  const n = vectors.length / count;
+  const width = kind.length(n);
+  const out = new kind.array(width * count);
+  /** @type {number[]} */
+  const scales = [];
+  for (let i = 0; i < count; i++) {
+    const scale = kind.row(vectors.subarray(i * n, (i + 1) * n), out.subarray(i * width, (i + 1) * width), settings);
+    if (scale !== undefined) scales.push(scale);
+  }
+  return scales.length > 0 ? { vectors: out, scales } : { vectors: out };
+}
+
+/**
+ * One vector that is at hand as float32.
+ * @param {Float32Array} vector
+ * @param {VectorOutput} output
+ * @param {Settings} [settings]
+ */
+function quantize(vector, output, settings = {}) {
+  if (!isFloat32Array(vector)) throw argumentError('vector', 'a Float32Array', vector);
+  if (output !== 'float32' && !Object.hasOwn(outputs, output)) throw argumentError('output', Object.keys(outputs).join(', '), output);
+  checkSettings(output, settings);
+  return quantizeRows(vector, 1, output, settings).vectors;
+}
+
+/**
+ * Each dimension's least and greatest value over the vectors: minima, then maxima.
+ * @param {Iterable<Float32Array>} vectors
+ */
+function calibrate(vectors) {
+  /** @type {Float32Array | undefined} */
+  let ranges;
+  let n = 0;
+  for (const v of vectors) {
+    if (!isFloat32Array(v) || (ranges && v.length !== n)) throw argumentError('vectors', 'Float32Arrays of one length', v);
+    if (!ranges) {
+      n = v.length;
+      ranges = new Float32Array(2 * n).fill(Number.POSITIVE_INFINITY, 0, n).fill(Number.NEGATIVE_INFINITY, n);
+    }
+    for (let i = 0; i < n; i++) {
+      ranges[i] = Math.min(ranges[i], v[i]);
+      ranges[n + i] = Math.max(ranges[n + i], v[i]);
+    }
+  }
+  if (!ranges) throw argumentError('vectors', 'at least one vector', vectors);
+  return ranges;
+}
+
+module.exports = { outputs, isFloat32Array, checkSettings, quantizeRows, quantize, calibrate };
