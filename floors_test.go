@@ -20,7 +20,8 @@ var floors = map[string]int{
 	"goloader/stream": 3, "device/cpu": 3, "device/reference": 3,
 	"goloader/encoder":  4,
 	"goloader/embedder": 5,
-	"goloader/capi":     6, "scripts/genmodels": 6,
+	"goloader/jobs":     6,
+	"goloader/capi":     7, "scripts/genmodels": 7,
 }
 
 // cgoPackages may import "C"; all else builds without a C compiler.

@@ -5,7 +5,7 @@
  * gs_start was given, on a thread of the core; the addon carries the job back to its JS thread. No Go
  * code ever runs on a JS thread: everything here but gs_start is C.
  *
- *   js/native.js ──▶ addon/job.cc ──gs_submit──▶ capi/queue.c ──gs_take──▶ capi/exports.go ──▶ embedder
+ *   js/native.js ──▶ addon/job.cc ──gs_submit──▶ capi/queue.c ──gs_take──▶ capi/exports.go ──▶ jobs
  *        ▲                │  ▲                                                   │
  *        └── callback ────┘  └────────────── gs_done (threadsafe function) ◀──gs_finish
  *
@@ -36,7 +36,7 @@ typedef struct gs_error {
   char message[1024]; /* one line */
 } gs_error;
 
-/* What a job asks for. The JSON members of request and reply are listed in goloader/capi/messages.go. */
+/* What a job asks for. The JSON members of request and reply are listed in goloader/jobs/messages.go. */
 typedef enum gs_job_kind {
   GS_JOB_OPEN = 1,     /* request: path and load options; reply: handle, info */
   GS_JOB_EMBED = 2,    /* handle, texts; request: call options or empty; output: float32 [texts, dimensions] */

@@ -3,98 +3,70 @@ package main
 /*
 #include "queue.h"
 #include <stdlib.h>
-#include <string.h>
 */
 import "C"
 
 import (
-	"encoding/json"
 	"sync/atomic"
 	"unsafe"
 
 	"gguf-stream/goloader/errs"
+	"gguf-stream/goloader/jobs"
 )
 
-// job is a gs_job under way. finish hands it back; nothing may touch it afterwards.
-type job struct {
-	c        *C.gs_job
-	finished atomic.Bool
+// job is a gs_job under way, as jobs.Call.
+type job struct{ c *C.gs_job }
+
+func (j *job) Kind() jobs.Kind { return jobs.Kind(j.c.kind) }
+
+func (j *job) Handle() uint64 { return uint64(j.c.handle) }
+
+func (j *job) Request() []byte {
+	return unsafe.Slice((*byte)(unsafe.Pointer(j.c.request)), int(j.c.request_size))
 }
 
-// request decodes the JSON; an absent one leaves the zero value.
-func (j *job) request(into any) error {
-	if j.c.request_size == 0 {
-		return nil
-	}
-	raw := unsafe.Slice((*byte)(unsafe.Pointer(j.c.request)), int(j.c.request_size))
-	if err := json.Unmarshal(raw, into); err != nil {
-		return errs.Wrap(err, errs.InternalFault, "request", errs.NoOffset, "the request cannot be read")
-	}
-	return nil
-}
-
-// texts views the job's texts; valid until finish.
-func (j *job) texts() [][]byte {
+// Texts views the job's texts.
+func (j *job) Texts() [][]byte {
 	n := int(j.c.text_count)
 	ends := unsafe.Slice((*uint64)(unsafe.Pointer(j.c.text_ends)), n)
 	all := unsafe.Slice((*byte)(unsafe.Pointer(j.c.texts)), int(j.c.texts_size))
-	texts := make([][]byte, n)
-	first := uint64(0)
-	for i, end := range ends {
-		texts[i] = all[first:end]
-		first = end
-	}
-	return texts
+	return jobs.SplitTexts(all, ends)
 }
 
-// output makes the job's output buffer.
-func (j *job) output(bytes int64) ([]byte, error) {
+// Cancelled views the job's flag as Go's atomic: the same four bytes.
+func (j *job) Cancelled() *atomic.Uint32 { return (*atomic.Uint32)(unsafe.Pointer(&j.c.cancelled)) }
+
+func (j *job) Progress() func(loaded, total int64, tensor string) {
+	if j.c.wants_progress == 0 {
+		return nil
+	}
+	return func(loaded, total int64, tensor string) {
+		name := C.CString(tensor)
+		defer C.free(unsafe.Pointer(name))
+		C.gs_report(j.c, C.uint64_t(loaded), C.uint64_t(total), name)
+	}
+}
+
+func (j *job) Output(bytes int64) ([]byte, error) {
 	if C.gs_output_new(&j.c.output, C.uint64_t(bytes)) != 0 {
 		return nil, errs.New(errs.MemoryAllocation, "output", "%d bytes for the result", bytes)
 	}
 	return unsafe.Slice((*byte)(j.c.output.data), int(bytes)), nil
 }
 
-func (j *job) floats(n int64) ([]float32, error) {
-	b, err := j.output(n * 4)
-	return unsafe.Slice((*float32)(unsafe.Pointer(unsafe.SliceData(b))), int(n)), err
+// Reply copies the JSON into C memory.
+func (j *job) Reply(json []byte) {
+	j.c.reply = (*C.char)(C.CBytes(json))
+	j.c.reply_size = C.uint64_t(len(json))
 }
 
-// reply encodes the JSON into C memory.
-func (j *job) reply(v any) error {
-	raw, err := json.Marshal(v)
-	if err != nil {
-		return errs.Wrap(err, errs.InternalFault, "reply", errs.NoOffset, "the reply cannot be written")
-	}
-	j.c.reply = (*C.char)(C.CBytes(raw))
-	j.c.reply_size = C.uint64_t(len(raw))
-	return nil
-}
-
-func (j *job) report(loaded, total int64, tensor string) {
-	name := C.CString(tensor)
-	defer C.free(unsafe.Pointer(name))
-	C.gs_report(j.c, C.uint64_t(loaded), C.uint64_t(total), name)
-}
-
-// finish hands the job back, once.
-func (j *job) finish(err error) {
-	if j.finished.Swap(true) {
-		return
-	}
+func (j *job) Finish(err error) {
 	if err != nil {
 		C.gs_output_free(j.c.output.data, j.c.output.size)
 		j.c.output = C.gs_output{}
 		j.c.status = putError(&j.c.error, err)
 	}
 	C.gs_finish(j.c)
-}
-
-// recover is deferred at the top of every goroutine that holds a job.
-func (j *job) recover() {
-	if e := recover(); e != nil {
-		j.finish(errs.New(errs.InternalFault, "", "a fault of this library, please report it: %v", e))
-	}
 }
 
 // putError fills in a gs_error and returns its status.

@@ -62,8 +62,6 @@ void gs_report(gs_job *job, uint64_t loaded, uint64_t total, const char *tensor)
 
 void gs_cancel(gs_job *job) { __atomic_store_n(&job->cancelled, 1, __ATOMIC_RELAXED); }
 
-int32_t gs_is_cancelled(gs_job *job) { return (int32_t)__atomic_load_n(&job->cancelled, __ATOMIC_RELAXED); }
-
 gs_counters *gs_counters_page(void) { return page; }
 
 uint32_t gs_kernels(const gs_kernel_info **sets, uint32_t *selected) {

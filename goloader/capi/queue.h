@@ -8,6 +8,5 @@ void gs_finish(gs_job *job);    /* any thread of the core */
 void gs_report(gs_job *job, uint64_t loaded, uint64_t total, const char *tensor);
 void gs_configure(const gs_settings *settings, gs_counters *counters);
 void gs_add_kernel(const char *name, const char *needs, int selected);
-int32_t gs_is_cancelled(gs_job *job);
 #pragma GCC visibility pop
 #endif

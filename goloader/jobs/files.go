@@ -1,4 +1,4 @@
-package main
+package jobs
 
 import (
 	"gguf-stream/goloader/embedder"
@@ -6,16 +6,16 @@ import (
 )
 
 // fileJob is what every job on an open file begins with.
-func (c *core) fileJob(j *job) (*embedder.File, fileMessage, error) {
+func (c *Core) fileJob(j *job) (*embedder.File, fileMessage, error) {
 	var m fileMessage
-	f, err := find[*embedder.File](&c.handles, uint64(j.c.handle))
+	f, err := find[*embedder.File](&c.handles, j.Handle())
 	if err == nil {
 		err = j.request(&m)
 	}
 	return f, m, err
 }
 
-func (c *core) fileOpen(j *job) error {
+func (c *Core) fileOpen(j *job) error {
 	var m fileMessage
 	if err := j.request(&m); err != nil {
 		return err
@@ -27,7 +27,7 @@ func (c *core) fileOpen(j *job) error {
 	return j.reply(fileOpenReply{Handle: c.handles.add(f), Info: f.Info()})
 }
 
-func (c *core) fileMetadata(j *job) error {
+func (c *Core) fileMetadata(j *job) error {
 	f, m, err := c.fileJob(j)
 	if err != nil {
 		return err
@@ -39,7 +39,7 @@ func (c *core) fileMetadata(j *job) error {
 	return j.reply(reply)
 }
 
-func (c *core) fileTensors(j *job) error {
+func (c *Core) fileTensors(j *job) error {
 	f, m, err := c.fileJob(j)
 	if err != nil {
 		return err
@@ -51,7 +51,7 @@ func (c *core) fileTensors(j *job) error {
 	return j.reply(tensors)
 }
 
-func (c *core) filePlan(j *job) error {
+func (c *Core) filePlan(j *job) error {
 	f, m, err := c.fileJob(j)
 	if err != nil {
 		return err
@@ -63,12 +63,12 @@ func (c *core) filePlan(j *job) error {
 	return j.reply(plan)
 }
 
-func (c *core) fileChunk(j *job) error {
+func (c *Core) fileChunk(j *job) error {
 	f, m, err := c.fileJob(j)
 	if err != nil {
 		return err
 	}
-	out, err := j.output(limits.ChunkBytes)
+	out, err := j.Output(limits.ChunkBytes)
 	if err != nil {
 		return err
 	}
@@ -79,10 +79,10 @@ func (c *core) fileChunk(j *job) error {
 	return j.reply(chunk)
 }
 
-func (c *core) fileLoad(j *job) error {
+func (c *Core) fileLoad(j *job) error {
 	f, m, err := c.fileJob(j)
 	if err != nil {
 		return err
 	}
-	return f.Load(m.Tensor, j.cancelled(), j.floats)
+	return f.Load(m.Tensor, j.Cancelled(), j.floats)
 }

@@ -1,0 +1,236 @@
+// Package jobs does what JavaScript asks for: one handler a job kind, whatever carried the job here.
+//
+//	capi (C queue, in the host's process) ──▶ Call ─┐
+//	                                                ├─▶ Core.Do ─▶ handler (a goroutine a job) ─▶ embedder ─▶ Call.Finish
+//	process (frames over pipes, a child)  ──▶ Call ─┘
+//
+// A carrier gives the inputs, makes the memory of the result where it needs it, and takes the result back;
+// nothing here knows C, pipes or JS. Every goroutine recovers: a panic becomes ERR_INTERNAL.
+package jobs
+
+import (
+	"encoding/json"
+	"runtime/debug"
+	"sync/atomic"
+	"unsafe"
+
+	"gguf-stream/goloader/embedder"
+	"gguf-stream/goloader/errs"
+)
+
+// Kind says what a job asks for: gs_job_kind in gguf_stream.h, Kind in js/native.js.
+type Kind uint32
+
+// The job kinds.
+const (
+	Open Kind = 1 + iota
+	Embed
+	Tokenize
+	Close
+	FileOpen
+	FileMetadata
+	FileTensors
+	FilePlan
+	FileChunk
+	FileLoad
+	FileClose
+	Collect
+)
+
+// Call is one job as its carrier holds it. What Request and Texts view stays valid until Finish.
+type Call interface {
+	Kind() Kind
+	Handle() uint64 // of an embedder or a file; 0 if none
+	Request() []byte
+	Texts() [][]byte
+	Cancelled() *atomic.Uint32
+	// Progress is where an Open reports to, nil if nobody listens.
+	Progress() func(loaded, total int64, tensor string)
+	// Output makes the result's memory, 8-byte aligned; it is dropped if Finish gets an error.
+	Output(bytes int64) ([]byte, error)
+	Reply(json []byte)
+	// Finish hands the job back, once; nothing may touch it afterwards.
+	Finish(err error)
+}
+
+// Core is a process's one instance.
+type Core struct {
+	runtime *embedder.Runtime
+	handles handles
+}
+
+// New starts the core.
+func New(s embedder.Settings) (*Core, error) {
+	debug.SetGCPercent(50) // the heap is small; so stays what garbage adds
+	r, err := embedder.NewRuntime(s)
+	return &Core{runtime: r}, err
+}
+
+// Runtime holds the ledger and the kernel set.
+func (c *Core) Runtime() *embedder.Runtime { return c.runtime }
+
+// Do takes a job and returns at once. Embeds enter their model's queue in the order of the calls.
+func (c *Core) Do(call Call) {
+	j := &job{Call: call}
+	if call.Kind() == Embed {
+		c.embed(j)
+		return
+	}
+	go c.run(j)
+}
+
+// handlers is the table of job kinds but Embed, which answers later.
+var handlers = map[Kind]func(*Core, *job) error{
+	Open:         (*Core).open,
+	Tokenize:     (*Core).tokenize,
+	Close:        (*Core).close,
+	FileOpen:     (*Core).fileOpen,
+	FileMetadata: (*Core).fileMetadata,
+	FileTensors:  (*Core).fileTensors,
+	FilePlan:     (*Core).filePlan,
+	FileChunk:    (*Core).fileChunk,
+	FileLoad:     (*Core).fileLoad,
+	FileClose:    (*Core).close,
+	Collect:      (*Core).collect,
+}
+
+func (c *Core) run(j *job) {
+	defer j.recover()
+	handle, known := handlers[j.Kind()]
+	if !known {
+		j.finish(errs.New(errs.InternalFault, "", "job kind %d is not known", j.Kind()))
+		return
+	}
+	j.finish(handle(c, j))
+}
+
+func (c *Core) collect(*job) error {
+	debug.FreeOSMemory()
+	c.runtime.NoteHeap()
+	return nil
+}
+
+func (c *Core) open(j *job) error {
+	var m openMessage
+	if err := j.request(&m); err != nil {
+		return err
+	}
+	o, err := m.options()
+	if err != nil {
+		return err
+	}
+	e, err := c.runtime.Open(o, j.Cancelled(), j.Progress())
+	if err != nil {
+		return err
+	}
+	c.runtime.NoteHeap()
+	return j.reply(openReply{Handle: c.handles.add(e), Info: e.Info()})
+}
+
+func (c *Core) embed(j *job) {
+	defer j.recover()
+	e, err := find[*embedder.Embedder](&c.handles, j.Handle())
+	if err != nil {
+		j.finish(err)
+		return
+	}
+	r := &embedder.Request{Texts: j.Texts(), Cancelled: j.Cancelled(), Allocate: j.floats}
+	if err := j.request(&r.Options); err != nil {
+		j.finish(err)
+		return
+	}
+	r.Done = func(result *embedder.Result, err error) {
+		if err == nil && r.Options.Details {
+			err = j.reply(result)
+		}
+		j.finish(err)
+	}
+	e.Submit(r)
+}
+
+func (c *Core) tokenize(j *job) error {
+	e, err := find[*embedder.Embedder](&c.handles, j.Handle())
+	if err != nil {
+		return err
+	}
+	var m tokenizeMessage
+	if err := j.request(&m); err != nil {
+		return err
+	}
+	ids, counts, err := e.Tokenize(j.Texts(), m.CallOptions, nil)
+	if err != nil {
+		return err
+	}
+	if !m.Count {
+		out, err := j.Output(int64(len(ids)) * 4)
+		if err != nil {
+			return err
+		}
+		copy(unsafe.Slice((*uint32)(unsafe.Pointer(unsafe.SliceData(out))), len(ids)), ids)
+	}
+	return j.reply(tokenizeReply{Counts: counts})
+}
+
+// close ends embedders and files alike.
+func (c *Core) close(j *job) error {
+	if closer, found := c.handles.remove(j.Handle()); found {
+		closer.Close()
+	}
+	return nil
+}
+
+// job is a Call that is finished only once.
+type job struct {
+	Call
+	finished atomic.Bool
+}
+
+func (j *job) finish(err error) {
+	if !j.finished.Swap(true) {
+		j.Finish(err)
+	}
+}
+
+// recover is deferred at the top of every goroutine that holds a job.
+func (j *job) recover() {
+	if e := recover(); e != nil {
+		j.finish(errs.New(errs.InternalFault, "", "a fault of this library, please report it: %v", e))
+	}
+}
+
+// request decodes the JSON; an absent one leaves the zero value.
+func (j *job) request(into any) error {
+	raw := j.Request()
+	if len(raw) == 0 {
+		return nil
+	}
+	if err := json.Unmarshal(raw, into); err != nil {
+		return errs.Wrap(err, errs.InternalFault, "request", errs.NoOffset, "the request cannot be read")
+	}
+	return nil
+}
+
+func (j *job) reply(v any) error {
+	raw, err := json.Marshal(v)
+	if err != nil {
+		return errs.Wrap(err, errs.InternalFault, "reply", errs.NoOffset, "the reply cannot be written")
+	}
+	j.Reply(raw)
+	return nil
+}
+
+func (j *job) floats(n int64) ([]float32, error) {
+	b, err := j.Output(n * 4)
+	return unsafe.Slice((*float32)(unsafe.Pointer(unsafe.SliceData(b))), int(n)), err
+}
+
+// SplitTexts views the texts that stand one after another in all, each ending at its number in ends.
+func SplitTexts(all []byte, ends []uint64) [][]byte {
+	texts := make([][]byte, len(ends))
+	first := uint64(0)
+	for i, end := range ends {
+		texts[i] = all[first:end]
+		first = end
+	}
+	return texts
+}
