@@ -115,34 +115,32 @@ func (s shape) model(r *rand.Rand) *model {
 // saneBlocks are random blocks of values of order one.
 func saneBlocks(r *rand.Rand, t *quant.Type, n int64, role device.Role) []byte {
 	size, _ := t.Bytes(n)
-	for {
-		b := make([]byte, size)
-		if t.BlockElements == 1 {
-			for i := range n {
-				f := float32(r.NormFloat64() * 0.3)
-				if role == device.Vector {
-					f++
-				}
-				putFloat(b, t.Name, int(i), f)
+	b := make([]byte, size)
+	if t.BlockElements == 1 {
+		for i := range n {
+			f := float32(r.NormFloat64() * 0.3)
+			if role == device.Vector {
+				f++
 			}
-			return b
-		}
-		for at := 0; at < len(b); at += t.BlockBytes {
-			block := b[at:][:t.BlockBytes]
-			values := make([]float32, t.BlockElements)
-			for ok := false; !ok; { // blocks with other scales are drawn again
-				for i := range block {
-					block[i] = byte(r.Uint32())
-				}
-				t.Decode(values, block)
-				ok = true
-				for _, v := range values {
-					ok = ok && math.Abs(float64(v)) < 2
-				}
-			}
+			putFloat(b, t.Name, int(i), f)
 		}
 		return b
 	}
+	for at := 0; at < len(b); at += t.BlockBytes {
+		block := b[at:][:t.BlockBytes]
+		values := make([]float32, t.BlockElements)
+		for ok := false; !ok; { // blocks with other scales are drawn again
+			for i := range block {
+				block[i] = byte(r.Uint32())
+			}
+			t.Decode(values, block)
+			ok = true
+			for _, v := range values {
+				ok = ok && math.Abs(float64(v)) < 2
+			}
+		}
+	}
+	return b
 }
 
 func putFloat(b []byte, name string, i int, f float32) {
