@@ -91,8 +91,11 @@ type MetadataReply struct {
 	Values []any  `json:"values,omitempty"`
 }
 
-// pageEntries bounds a reply, whatever the caller asks for.
-const pageEntries = 4096
+// pageEntries and pageBytes of strings bound a reply, whatever the caller asks for; one entry always fits.
+const (
+	pageEntries = 4096
+	pageBytes   = 1 << 18
+)
 
 // Metadata looks one key up (count 0), lists pairs (no key), or lists an array's elements.
 func (f *File) Metadata(key string, from, count int64) (*MetadataReply, error) {
@@ -119,7 +122,8 @@ func (f *File) Metadata(key string, from, count int64) (*MetadataReply, error) {
 
 func pairs(g *gguf.File, from, count int64) (*MetadataReply, error) {
 	r := &MetadataReply{Pairs: []Pair{}}
-	for i := from; i < min(from+count, int64(g.Pairs())); i++ {
+	bytes := 0
+	for i := max(from, 0); i < int64(g.Pairs()) && int64(len(r.Pairs)) < count && bytes < pageBytes; i++ {
 		v, err := g.Pair(int(i))
 		if err != nil {
 			return nil, err
@@ -129,6 +133,8 @@ func pairs(g *gguf.File, from, count int64) (*MetadataReply, error) {
 			return nil, err
 		}
 		r.Pairs = append(r.Pairs, Pair{v.Key(), value})
+		text, _ := value.Value.(string)
+		bytes += len(v.Key()) + len(text)
 	}
 	return r, nil
 }
@@ -137,17 +143,22 @@ func valueOf(v gguf.Value) (Value, error) {
 	out := Value{Type: v.Type().String()}
 	switch v.Type() {
 	case gguf.Array:
-		a, err := v.Array()
-		out.ElementType, out.Length = a.ElementType.String(), a.Len
-		return out, err
+		return arrayValue(v.Array())
 	case gguf.String:
 		s, err := v.Text()
+		if isCode(err, errs.GGUFLimit) { // too long for a reply: its bytes can be paged through
+			return arrayValue(v.TextBytes())
+		}
 		out.Value = s
 		return out, err
 	}
 	bits, err := v.Bits()
 	out.Value = number(v.Type(), bits)
 	return out, err
+}
+
+func arrayValue(a gguf.ArrayView, err error) (Value, error) {
+	return Value{Type: gguf.Array.String(), ElementType: a.ElementType.String(), Length: a.Len}, err
 }
 
 func number(t gguf.ValueType, bits uint64) any {
@@ -180,14 +191,21 @@ func float(x float64) any {
 }
 
 func elements(v gguf.Value, from, count int64) ([]any, error) {
-	a, err := v.Array()
+	view := v.Array
+	if v.Type() == gguf.String {
+		view = v.TextBytes
+	}
+	a, err := view()
 	if err != nil {
 		return nil, err
 	}
-	out := []any{}
+	out, bytes := []any{}, 0
 	if a.ElementType == gguf.String {
 		err = a.Strings(from, func(_ int64, s []byte) error {
 			out = append(out, string(s))
+			if bytes += len(s); bytes >= pageBytes {
+				return errStop
+			}
 			return stopAfter(len(out), count)
 		})
 	} else {
@@ -229,7 +247,7 @@ func (f *File) Tensors(from, count int64) (map[string][]TensorReply, error) {
 	}
 	defer unlock()
 	out := []TensorReply{}
-	for i := from; i < min(from+min(count, pageEntries), int64(g.Tensors())); i++ {
+	for i := max(from, 0); i < int64(g.Tensors()) && int64(len(out)) < min(count, pageEntries); i++ {
 		t := g.Tensor(int(i))
 		out = append(out, TensorReply{t.Name, t.Shape, t.Type.Name, t.Offset, t.Bytes, t.Part})
 	}

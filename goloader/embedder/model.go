@@ -94,7 +94,7 @@ func (r *Runtime) acquire(o LoadOptions, cancelled *atomic.Uint32, progress stre
 	return m, shared, nil
 }
 
-func isCode(err error, code errs.Code) bool { return errs.From(err).Code == code }
+func isCode(err error, code errs.Code) bool { return err != nil && errs.From(err).Code == code }
 
 // release gives up one reference; the last one frees the model.
 func (r *Runtime) release(m *model) {
@@ -117,6 +117,9 @@ func (r *Runtime) load(m *model, d device.Device, o LoadOptions, cancelled *atom
 		return err
 	}
 	defer f.Close()
+	if f.Identity() != m.key.file { // else the next load of that other file would get these weights
+		return errs.New(errs.FileChanged, "path", "%s was replaced while it was opened; load it again", o.Path)
+	}
 	plan, err := r.plan(f, d, o.Precision)
 	if err != nil {
 		return err

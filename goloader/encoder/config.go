@@ -72,7 +72,10 @@ func ReadConfig(f *gguf.File) (*Config, error) {
 	if r.err != nil {
 		return nil, r.err
 	}
-	return c, c.check(r.prefix)
+	if err := c.check(r.prefix); err != nil {
+		return nil, err
+	}
+	return c, r.checkVariant(c)
 }
 
 func (c *Config) check(prefix string) error {

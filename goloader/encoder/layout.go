@@ -2,6 +2,7 @@ package encoder
 
 import (
 	"fmt"
+	"strings"
 
 	"gguf-stream/device"
 	"gguf-stream/goloader/errs"
@@ -112,6 +113,12 @@ func (g *collector) find(name string, rows, columns int64, role device.Role) dev
 	if !info.Shape.Equal(want) || info.Bytes == 0 {
 		g.err = errs.At(errs.ModelTensor, name, info.Offset, "tensor %s has shape %v; %v was expected", name, info.Shape, want)
 		return device.NoTensor
+	}
+	if base, weight := strings.CutSuffix(name, ".weight"); weight {
+		if scale, found := g.file.FindTensor(base + ".scale"); found { // of NVFP4: it multiplies the product
+			g.err = errs.At(errs.TensorType, scale.Name, scale.Offset, "tensor %s scales another one, which is not known here", scale.Name)
+			return device.NoTensor
+		}
 	}
 	if info.Type.Decode == nil {
 		g.err = errs.At(errs.TensorType, name, info.Offset, "tensor %s is of type %s, which has no values to decode", name, info.Type.Name)

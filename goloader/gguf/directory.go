@@ -136,13 +136,13 @@ func (c *cursor) sizes(e *tensorEntry, t *quant.Type, at int64, offset uint64) e
 // apart from the others. Gaps and any order are allowed, as in gguf-py; the padding behind the last
 // tensor may be missing.
 func (f *File) place(part int, first int, dataStart int64) error {
-	src := f.parts[part].src
+	src, alignment := f.parts[part].src, f.parts[part].alignment
 	order := make([]uint32, 0, f.tensors.count-first)
 	for i := first; i < f.tensors.count; i++ {
 		e := &f.tensors.list[i]
 		name := string(e.nameOf())
-		if e.offset%f.alignment != 0 {
-			return errs.At(errs.GGUFTensor, name, dataStart+e.offset, "tensor %s lies at %d of the data, no multiple of the alignment %d", name, e.offset, f.alignment)
+		if e.offset%alignment != 0 {
+			return errs.At(errs.GGUFTensor, name, dataStart+e.offset, "tensor %s lies at %d of the data, no multiple of the alignment %d", name, e.offset, alignment)
 		}
 		e.offset += dataStart
 		if end := e.offset + e.bytes; e.bytes > src.Size() || end > src.Size() || end < 0 {

@@ -33,19 +33,19 @@ const (
 type File struct {
 	ledger    *memory.Ledger
 	parts     []part
-	order     binary.ByteOrder
-	version   uint32
-	alignment int64
+	order     binary.ByteOrder // of all parts
+	version   uint32           // of all parts
 	dataStart int64
 	pairs     *index[pairEntry]
 	tensors   *index[tensorEntry]
 }
 
 type part struct {
-	path     string
-	src      Source
-	file     *os.File // nil for sources of tests
-	identity Identity
+	path      string
+	src       Source
+	file      *os.File // nil for sources of tests
+	identity  Identity
+	alignment int64
 }
 
 // pairEntry is a metadata pair in the off-heap index.
@@ -70,7 +70,7 @@ func Open(path string, ledger *memory.Ledger) (*File, error) {
 // OpenSource opens a file of one part that is not on a disk.
 func OpenSource(src Source, ledger *memory.Ledger) (*File, error) {
 	f := newFile(ledger)
-	f.parts = []part{{src: src}}
+	f.parts = []part{{src: src, alignment: defaultAlignment}}
 	if err := f.readHeader(0); err != nil {
 		f.Close()
 		return nil, err
@@ -79,7 +79,7 @@ func OpenSource(src Source, ledger *memory.Ledger) (*File, error) {
 }
 
 func newFile(ledger *memory.Ledger) *File {
-	return &File{ledger: ledger, alignment: defaultAlignment, order: binary.LittleEndian,
+	return &File{ledger: ledger, order: binary.LittleEndian,
 		pairs:   newIndex(ledger, func(e *pairEntry) uint64 { return e.hash }),
 		tensors: newIndex(ledger, func(e *tensorEntry) uint64 { return e.hash })}
 }
@@ -122,7 +122,8 @@ func (f *File) readHeader(partIndex int) error {
 	}
 	start := c.pos
 	if tensors > 0 {
-		start = (c.pos + f.alignment - 1) / f.alignment * f.alignment
+		alignment := f.parts[partIndex].alignment
+		start = (c.pos + alignment - 1) / alignment * alignment
 	}
 	if partIndex == 0 {
 		f.dataStart = start
@@ -150,7 +151,7 @@ func (c *cursor) preamble(f *File) (tensors, pairs int64, err error) {
 	if pairs, err = c.length(); err != nil {
 		return 0, 0, err
 	}
-	return tensors, pairs, c.counts(tensors, pairs, at)
+	return tensors, pairs, c.counts(tensors, pairs, at, int64(f.tensors.count))
 }
 
 func (c *cursor) version(f *File) error {
@@ -164,18 +165,21 @@ func (c *cursor) version(f *File) error {
 	if v < 1 || v > 3 {
 		return errs.At(errs.GGUFVersion, "version", 4, "version %d of GGUF is not known; 1, 2 and 3 are", v)
 	}
+	if f.version != 0 && (f.version != v || f.order != c.order) {
+		return errs.At(errs.GGUFSplit, "version", 4, "this part is of version %d, %v; the first one of version %d, %v", v, c.order, f.version, f.order)
+	}
 	c.wide = v > 1
 	f.version, f.order = v, c.order
 	return nil
 }
 
-// counts refuses numbers of tensors and pairs that the rest of the file cannot hold.
-func (c *cursor) counts(tensors, pairs, at int64) error {
+// counts refuses numbers of tensors and pairs that the rest of the file cannot hold; other parts hold earlier tensors.
+func (c *cursor) counts(tensors, pairs, at, earlier int64) error {
 	const tensorMinimum, pairMinimum = 4 + 4 + 4 + 8, 4 + 1 + 4 + 1 // v1's: the shortest of all versions
 	for _, n := range []struct {
 		what                  string
 		count, limit, minimum int64
-	}{{"tensor_count", tensors, limits.Tensors, tensorMinimum}, {"metadata_kv_count", pairs, limits.MetadataPairs, pairMinimum}} {
+	}{{"tensor_count", tensors, limits.Tensors - earlier, tensorMinimum}, {"metadata_kv_count", pairs, limits.MetadataPairs, pairMinimum}} {
 		if n.count > n.limit {
 			return errs.At(errs.GGUFLimit, n.what, at, "%s is %d; at most %d are allowed", n.what, n.count, n.limit)
 		}
@@ -209,7 +213,7 @@ func (f *File) readPairs(c *cursor, count int64) error {
 			return err
 		}
 		if key == alignmentKey {
-			if err := f.readAlignment(e); err != nil {
+			if err := f.readAlignment(0, e); err != nil {
 				return err
 			}
 		}
@@ -256,8 +260,8 @@ func (f *File) readKey(e *pairEntry) (string, error) {
 	return string(b), err
 }
 
-func (f *File) readAlignment(e pairEntry) error {
-	v := Value{file: f, key: alignmentKey, typ: ValueType(e.typ), at: e.valueAt}
+func (f *File) readAlignment(partIndex int, e pairEntry) error {
+	v := Value{file: f, part: partIndex, key: alignmentKey, typ: ValueType(e.typ), at: e.valueAt}
 	if v.typ != U32 {
 		return v.mismatch("u32")
 	}
@@ -268,7 +272,7 @@ func (f *File) readAlignment(e pairEntry) error {
 	if n == 0 || n&(n-1) != 0 || n > limits.AlignmentBytes {
 		return errs.At(errs.GGUFAlignment, alignmentKey, e.valueAt, "the alignment is %d; it must be a power of two up to %d", n, limits.AlignmentBytes)
 	}
-	f.alignment = int64(n)
+	f.parts[partIndex].alignment = int64(n)
 	return nil
 }
 
@@ -278,8 +282,8 @@ func (f *File) Version() int { return int(f.version) }
 // BigEndian tells the byte order of the header, the metadata and the numbers in blocks.
 func (f *File) BigEndian() bool { return f.order == binary.BigEndian }
 
-// Alignment is general.alignment or 32.
-func (f *File) Alignment() int64 { return f.alignment }
+// Alignment is the first part's general.alignment or 32.
+func (f *File) Alignment() int64 { return f.parts[0].alignment }
 
 // DataOffset is where the first part's tensor data begins.
 func (f *File) DataOffset() int64 { return f.dataStart }

@@ -411,7 +411,10 @@ func TestSplitFiles(t *testing.T) {
 	require.NoError(t, f.Changed())
 	f.Close()
 	for name, second := range map[string]func(w *Writer){"wrong number": part(7, "b"), "no number": func(w *Writer) { w.AddTensor("b", tensor.Shape{4}, 0, 16) },
-		"tensor missing": func(w *Writer) { w.Add(splitNo, uint16(1)) }} {
+		"tensor missing": func(w *Writer) { w.Add(splitNo, uint16(1)) }, "another count": func(w *Writer) { w.Add(splitNo, uint16(1)); w.Add(splitCount, uint16(3)) },
+		"another version":    func(w *Writer) { w.Version = 2; part(1, "b")(w) },
+		"another byte order": func(w *Writer) { w.Order = binary.BigEndian; part(1, "b")(w) },
+	} {
 		_, err := Open(splitParts(t, t.TempDir(), second), ledger)
 		require.Equal(t, errs.GGUFSplit, errs.From(err).Code, name)
 	}
@@ -422,6 +425,68 @@ func TestSplitFiles(t *testing.T) {
 	_, err = Open(filepath.Join(dir, "m-00002-of-00002.gguf"), ledger)
 	require.Equal(t, errs.GGUFSplit, errs.From(err).Code)
 	require.Zero(t, ledger.Total())
+}
+
+// TestPartsHaveTheirOwnAlignment: llama.cpp reads each part as a file of its own.
+func TestPartsHaveTheirOwnAlignment(t *testing.T) {
+	ledger, err := memory.NewLedger()
+	require.NoError(t, err)
+	dir := t.TempDir()
+	first := splitParts(t, dir, func(w *Writer) {
+		w.Alignment = 256
+		w.Add(splitNo, uint16(1))
+		w.Add(alignmentKey, uint32(256))
+		w.AddTensor("b", tensor.Shape{4}, 0, 16)
+	})
+	f, err := Open(first, ledger)
+	require.NoError(t, err)
+	defer f.Close()
+	b, found := f.FindTensor("b")
+	require.True(t, found)
+	require.EqualValues(t, 256, b.Offset)
+	a, _ := f.FindTensor("a")
+	require.NotZero(t, a.Offset%256)
+	require.EqualValues(t, 32, f.Alignment())
+}
+
+// TestHeadersAreBounded: holes of a sparse file must not make a header of terabytes.
+func TestHeadersAreBounded(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "sparse.gguf")
+	const hole = 1 << 40
+	w := NewWriter()
+	w.AddRaw("k", uint32(String), u64(hole))
+	file, err := os.Create(path)
+	require.NoError(t, err)
+	defer file.Close()
+	_, err = file.Write(w.HeaderWithCounts(1, 1))
+	require.NoError(t, err)
+	require.NoError(t, file.Truncate(hole+4096))
+	ledger, err := memory.NewLedger()
+	require.NoError(t, err)
+	_, err = Open(path, ledger)
+	e := errs.From(err)
+	require.Equal(t, errs.GGUFLimit, e.Code)
+	require.Greater(t, e.Offset, int64(hole))
+	require.Zero(t, ledger.Total())
+}
+
+func TestViewsStayInside(t *testing.T) {
+	f, err := openBytes(t, &memSource{data: goodFile(3, binary.LittleEndian)})
+	require.NoError(t, err)
+	v, _, _ := f.Find("a.numbers")
+	a, err := v.Array()
+	require.NoError(t, err)
+	for from, want := range map[int64]int{-1: 3, 0: 3, 2: 1, 3: 0, math.MaxInt64: 0, math.MinInt64: 3} {
+		n := 0
+		require.NoError(t, a.Numbers(from, func(int64, uint64) error { n++; return nil }))
+		require.Equal(t, want, n, "from %d", from)
+	}
+	v, _, _ = f.Find("general.architecture")
+	b, err := v.TextBytes()
+	require.NoError(t, err)
+	var text []byte
+	require.NoError(t, b.Numbers(1, func(_ int64, bits uint64) error { text = append(text, byte(bits)); return nil }))
+	require.Equal(t, "ert", string(text))
 }
 
 func TestTheBundledModel(t *testing.T) {

@@ -43,6 +43,9 @@ func (c *cursor) next(n int) ([]byte, error) {
 		return nil, truncated(c.field, c.src.Size(), int64(n)-c.left())
 	}
 	if c.pos < c.start || c.pos+int64(n) > c.start+int64(c.filled) {
+		if c.pos > limits.HeaderBytes {
+			return nil, errs.At(errs.GGUFLimit, c.field, c.pos, "the header reaches offset %d; at most %d bytes are allowed", c.pos, limits.HeaderBytes)
+		}
 		size := min(int64(len(c.window)), c.left())
 		if err := readFull(c.src, c.window[:size], c.pos, c.field); err != nil {
 			return nil, err

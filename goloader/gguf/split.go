@@ -3,7 +3,6 @@ package gguf
 import (
 	"fmt"
 	"regexp"
-	"strconv"
 
 	"gguf-stream/goloader/errs"
 	"gguf-stream/goloader/limits"
@@ -70,12 +69,17 @@ func (f *File) openPart(path string) error {
 	if err != nil {
 		return err
 	}
-	f.parts = append(f.parts, part{path: path, src: file, file: file.File, identity: identity})
+	f.parts = append(f.parts, part{path: path, src: file, file: file.File, identity: identity, alignment: defaultAlignment})
 	return nil
 }
 
-// readSplitPairs checks a further part's split.no and passes over its other pairs.
+// readSplitPairs checks a further part's split.* and learns its alignment; its other pairs are passed over.
 func (f *File) readSplitPairs(c *cursor, partIndex int, count int64) error {
+	parts, err := f.Uint(splitCount, 0)
+	if err != nil {
+		return err
+	}
+	wanted := map[string]uint64{splitNo: uint64(partIndex), splitCount: parts}
 	found := false
 	for range count {
 		e, key, err := c.pairEntry()
@@ -85,11 +89,13 @@ func (f *File) readSplitPairs(c *cursor, partIndex int, count int64) error {
 		if err := c.skipValue(ValueType(e.typ), 0); err != nil {
 			return err
 		}
-		if key != splitNo {
-			continue
+		if want, checked := wanted[key]; checked {
+			found = found || key == splitNo
+			err = f.checkSplit(Value{file: f, part: partIndex, key: key, typ: ValueType(e.typ), at: e.valueAt}, want)
+		} else if key == alignmentKey {
+			err = f.readAlignment(partIndex, e)
 		}
-		found = true
-		if err := f.checkSplitNo(c, e, partIndex); err != nil {
+		if err != nil {
 			return err
 		}
 	}
@@ -99,17 +105,10 @@ func (f *File) readSplitPairs(c *cursor, partIndex int, count int64) error {
 	return nil
 }
 
-func (f *File) checkSplitNo(c *cursor, e pairEntry, partIndex int) error {
-	size := valueInfo[e.typ].bytes
-	if !ValueType(e.typ).integer() {
-		return errs.At(errs.GGUFSplit, splitNo, e.valueAt, "%s is of type %s; an integer was expected", splitNo, ValueType(e.typ))
+func (f *File) checkSplit(v Value, want uint64) error {
+	n, err := v.Uint()
+	if err == nil && n != want {
+		err = errs.At(errs.GGUFSplit, v.key, v.at, "%s is %d where %d was expected", v.key, n, want)
 	}
-	var b [8]byte
-	if err := readFull(c.src, b[:size], e.valueAt, splitNo); err != nil {
-		return err
-	}
-	if no := f.bits(ValueType(e.typ), b[:size]); no != uint64(partIndex) {
-		return errs.At(errs.GGUFSplit, splitNo, e.valueAt, "%s is %s where %d was expected", splitNo, strconv.FormatInt(int64(no), 10), partIndex)
-	}
-	return nil
+	return err
 }

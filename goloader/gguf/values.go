@@ -48,6 +48,7 @@ func (t ValueType) integer() bool { return t <= I32 || t == U64 || t == I64 }
 // Value is one metadata value, read from the file when asked for.
 type Value struct {
 	file *File
+	part int
 	key  string
 	typ  ValueType
 	at   int64 // offset of the value, behind its type
@@ -67,7 +68,7 @@ func (v Value) mismatch(want string) error {
 func (v Value) raw() (uint64, error) {
 	var b [8]byte
 	p := b[:valueInfo[v.typ].bytes]
-	if err := readFull(v.file.parts[0].src, p, v.at, v.key); err != nil {
+	if err := readFull(v.file.parts[v.part].src, p, v.at, v.key); err != nil {
 		return 0, err
 	}
 	return v.file.bits(v.typ, p), nil
@@ -192,6 +193,20 @@ func (v Value) Array() (ArrayView, error) {
 	return ArrayView{value: v, ElementType: t, Len: n, at: c.pos}, err
 }
 
+// TextBytes is the view of a string's bytes, of any length and any encoding.
+func (v Value) TextBytes() (ArrayView, error) {
+	if v.typ != String {
+		return ArrayView{}, v.mismatch("a string")
+	}
+	c, err := v.file.cursorAt(v.at, v.key)
+	if err != nil {
+		return ArrayView{}, err
+	}
+	defer c.close()
+	n, err := c.length()
+	return ArrayView{value: v, ElementType: U8, Len: n, at: c.pos}, err
+}
+
 // Strings calls fn for each string from element first on. s is valid during the call. Strings over
 // limits.ChunkBytes are refused.
 func (a ArrayView) Strings(first int64, fn func(i int64, s []byte) error) error {
@@ -240,6 +255,7 @@ func (a ArrayView) Numbers(first int64, fn func(i int64, bits uint64) error) err
 		return err
 	}
 	defer c.close()
+	first = min(max(first, 0), a.Len)
 	if err := c.skip(first * size); err != nil {
 		return err
 	}

@@ -19,8 +19,11 @@ const (
 const (
 	// MetadataPairs: real files have under 100.
 	MetadataPairs = 1 << 21
-	// Tensors: the largest mixture-of-experts models have a few thousand.
+	// Tensors of all parts: the largest mixture-of-experts models have a few thousand.
 	Tensors = 1 << 16
+	// HeaderBytes: everything before the data; vocabularies of 262,144 tokens with merges take 20 MB. It bounds the time a
+	// header can cost: a sparse file holds terabytes of it for nothing.
+	HeaderBytes = 256 << 20
 	// KeyBytes is the format's own convention.
 	KeyBytes = 1<<16 - 1
 	// KeptStringBytes: strings that are copied into memory (names, descriptions); longer ones are refused when asked for.
@@ -47,12 +50,16 @@ const (
 	Layers = 512
 	// HiddenSize: the widest embedding models have 4,096.
 	HiddenSize = 1 << 16
-	// ContextTokens: the longest embedding context is 32,768.
-	ContextTokens = 1 << 20
+	// ContextTokens: the longest embedding context is 131,072. It bounds the rotary tables.
+	ContextTokens = 1 << 17
 	// VocabularyTokens: 262,144 is real.
 	VocabularyTokens = 1 << 22
 	// TokenBytes: the longest real WordPiece token is below 64 bytes.
 	TokenBytes = 4096
+	// SpecialTokens of a vocabulary: Gemma has about 6,500.
+	SpecialTokens = 1 << 16
+	// SpecialTokenBytes: the longest real special token is below 64 bytes.
+	SpecialTokenBytes = 256
 	// WordCharacters is Hugging Face's max_input_chars_per_word for WordPiece.
 	WordCharacters = 100
 )

@@ -1,46 +1,76 @@
 package tokenizer
 
-import "slices"
+import (
+	"bytes"
+	"slices"
+	"sort"
+
+	"gguf-stream/goloader/errs"
+	"gguf-stream/goloader/limits"
+)
 
 // specials finds special tokens in raw text, leftmost and longest first, as Hugging Face's added
-// vocabulary does before it normalises.
+// vocabulary does before it normalises. A place in a text costs at most limits.SpecialTokenBytes steps,
+// however many special tokens a file has.
 type specials struct {
+	vocab *Vocabulary
 	first [256]bool // the bytes that one can begin with
-	list  []special // longest first
+	ids   []uint32  // in the order of their texts
 }
 
-type special struct {
-	text string
-	id   uint32
-}
-
-// newSpecials collects control, unknown and user-defined tokens.
-func newSpecials(v *Vocabulary) *specials {
-	s := &specials{}
+// newSpecials collects control, unknown and user-defined tokens. Two of one text are refused.
+func newSpecials(v *Vocabulary) (*specials, error) {
+	s := &specials{vocab: v}
 	for id := range uint32(v.count) {
-		switch v.types[id] {
-		case Control, Unknown, UserDefined:
-			if text := v.Text(id); len(text) > 0 {
-				s.list = append(s.list, special{string(text), id})
-				s.first[text[0]] = true
-			}
+		if t := v.types[id]; t != Control && t != Unknown && t != UserDefined {
+			continue
+		}
+		text := v.Text(id)
+		if len(text) > limits.SpecialTokenBytes || len(s.ids) == limits.SpecialTokens {
+			return nil, errs.New(errs.TokenizerVocab, typeKey, "special token %d has %d bytes; at most %d bytes and %d special tokens are possible",
+				id, len(text), limits.SpecialTokenBytes, limits.SpecialTokens)
+		}
+		if len(text) > 0 {
+			s.ids = append(s.ids, id)
+			s.first[text[0]] = true
 		}
 	}
-	slices.SortStableFunc(s.list, func(a, b special) int { return len(b.text) - len(a.text) })
-	return s
+	slices.SortStableFunc(s.ids, func(a, b uint32) int { return bytes.Compare(v.Text(a), v.Text(b)) })
+	for i := 1; i < len(s.ids); i++ {
+		if a, b := s.ids[i-1], s.ids[i]; bytes.Equal(v.Text(a), v.Text(b)) {
+			return nil, errs.New(errs.TokenizerVocab, vocabKey, "tokens %d and %d are the same: %q", a, b, v.Text(a))
+		}
+	}
+	return s, nil
 }
 
 // next finds the first special token in text: its place, its id, its length; at = len(text) if none.
 func (s *specials) next(text []byte) (at int, id uint32, size int) {
 	for i, b := range text {
-		if !s.first[b] {
-			continue
-		}
-		for _, sp := range s.list {
-			if len(sp.text) <= len(text)-i && string(text[i:i+len(sp.text)]) == sp.text {
-				return i, sp.id, len(sp.text)
+		if s.first[b] {
+			if id, size := s.longest(text[i:]); size > 0 {
+				return i, id, size
 			}
 		}
 	}
 	return len(text), 0, 0
+}
+
+// longest is the longest special token that text begins with; size 0 if none. ids[lo:hi] are those that
+// agree with text so far; the one that ends there stands first.
+func (s *specials) longest(text []byte) (id uint32, size int) {
+	lo, hi := 0, len(s.ids)
+	for n := 0; lo < hi; n++ {
+		if len(s.vocab.Text(s.ids[lo])) == n {
+			id, size = s.ids[lo], n
+			lo++
+		}
+		if n == len(text) {
+			break
+		}
+		from := lo
+		lo += sort.Search(hi-from, func(i int) bool { return s.vocab.Text(s.ids[from+i])[n] >= text[n] })
+		hi = from + sort.Search(hi-from, func(i int) bool { return s.vocab.Text(s.ids[from+i])[n] > text[n] })
+	}
+	return id, size
 }

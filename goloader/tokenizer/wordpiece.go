@@ -65,7 +65,10 @@ func newWordPiece(v *Vocabulary, c Config) (Tokenizer, error) {
 	if c.StripAccents != nil {
 		t.stripAccents = *c.StripAccents
 	}
-	t.specials = newSpecials(v)
+	var err error
+	if t.specials, err = newSpecials(v); err != nil {
+		return nil, err
+	}
 	return t, v.index(t.piece)
 }
 
