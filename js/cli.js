@@ -8,7 +8,15 @@ const { UsageError, print } = require('./cli/common');
 
 /** By name, the first word of their usage; in the order of the help. */
 const commands = new Map(
-  [require('./cli/embed'), require('./cli/similarity'), require('./cli/tokenize'), require('./cli/inspect')].map((c) => [c.usage.split(' ')[0], c]),
+  [
+    require('./cli/embed'),
+    require('./cli/similarity'),
+    require('./cli/tokenize'),
+    require('./cli/inspect'),
+    require('./cli/pull'),
+    require('./cli/list'),
+    require('./cli/rm'),
+  ].map((c) => [c.usage.split(' ')[0], c]),
 );
 
 const help = `gguf-stream ${version}: text embeddings from GGUF models
@@ -18,7 +26,7 @@ ${Array.from(commands.values(), (c) => `  gguf-stream ${c.usage.padEnd(24)}  ${c
 Texts come from the arguments, from files (--file F, one a line) or from standard input; with --jsonl each line is
 a JSON string or an object with "text".
 
-  -m, --model PATH     the model; default: the bundled all-MiniLM-L6-v2
+  -m, --model MODEL    its path or its name (see pull); default: the bundled all-MiniLM-L6-v2
   --precision P        exact (default) or fast
   --threads N --task T --prefix S --dimensions N
   --output O           embed: float32 (default), int8, uint8, binary or ubinary; --bit-order msb or lsb

@@ -3,11 +3,12 @@ const { EventEmitter } = require('node:events');
 const { Kind, call, native } = require('./native');
 const { GgufError, argumentError, closedError } = require('./errors');
 const { CrashPrevention, MemoryGuard, memoryReport } = require('./memory');
+const { resolveModel } = require('./hub/download');
 const options = require('./options');
 const { checkSettings, outputs, quantizeRows } = require('./quantize');
 
 /**
- * @import { CallOptions, EmbedManyOptions, LoadOptions, ModelInfo, Details } from './index.js'
+ * @import { CallOptions, EmbedManyOptions, LoadOptions, LoadProgress, ModelInfo, Details } from './index.js'
  * @import { Numbers } from './quantize'
  * @typedef {{ vectors: Numbers, scales?: number[], tokens?: number[], truncated?: number[] }} Slice
  */
@@ -39,6 +40,7 @@ class Embedder extends EventEmitter {
   /** @type {ModelInfo | undefined} */
   #info;
   #closed = false;
+  #stop = new AbortController(); // ends a download
   /** @type {Promise<void> | undefined} */
   #closing;
   #queued = 0;
@@ -67,15 +69,18 @@ class Embedder extends EventEmitter {
   }
 
   async #open() {
-    const { model = defaultModel, precision, threads, device, memoryLimit, pooling, maxTokens, signal, onProgress } = this.#options;
+    const { model: named = defaultModel, precision, threads, device, memoryLimit, pooling, maxTokens, signal, onProgress } = this.#options;
     const wantsProgress = onProgress || this.listenerCount('progress') > 0;
-    /** @param {number} loadedBytes @param {number} totalBytes */
-    const progress = (loadedBytes, totalBytes) => {
-      const p = { loadedBytes, totalBytes };
+    /** @param {LoadProgress} p */
+    const report = (p) => {
       onProgress?.(p);
       this.emit('progress', p);
     };
-    const request = { path: path.resolve(model), precision, threads, device, memoryLimit, pooling, maxTokens };
+    /** @param {number} loadedBytes @param {number} totalBytes */
+    const progress = (loadedBytes, totalBytes) => report({ phase: 'load', loadedBytes, totalBytes });
+    const stop = AbortSignal.any([this.#stop.signal, ...(signal ? [signal] : [])]);
+    const model = await resolveModel(named, { signal: stop, onProgress: report });
+    const request = { path: model, precision, threads, device, memoryLimit, pooling, maxTokens };
     const { reply } = await call(Kind.open, { request, signal, progress: wantsProgress ? progress : undefined });
     if (this.#closed) {
       await call(Kind.close, { handle: reply.handle });
@@ -274,6 +279,7 @@ class Embedder extends EventEmitter {
 
   async #close() {
     this.#closed = true;
+    this.#stop.abort(closedError('embedder'));
     forgotten.unregister(this);
     await this.#ready?.catch(() => {});
     const { handle } = this.#state;

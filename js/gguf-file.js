@@ -1,6 +1,6 @@
-const path = require('node:path');
 const { Kind, call } = require('./native');
 const { closedError, argumentError } = require('./errors');
+const { resolveModel } = require('./hub/download');
 const options = require('./options');
 
 /** @import { GgufFileInfo, MetadataValue, TensorInfo, MemoryPlan } from './index.js' */
@@ -155,7 +155,7 @@ class GgufFile {
 async function openGguf(file, given) {
   options.checkPath(file, 'path');
   const { signal } = options.check(given, options.fileOptions, 'options');
-  const { reply } = await call(Kind.fileOpen, { request: { path: path.resolve(file) }, signal });
+  const { reply } = await call(Kind.fileOpen, { request: { path: await resolveModel(file, { signal }) }, signal });
   return new GgufFile(reply.handle, reply.info, signal);
 }
 

@@ -4,7 +4,7 @@
  * Every failure but an aborted signal is a {@link GgufError}; an aborted signal rejects with its reason.
  */
 
-/** What went wrong; stable for ever. The README lists meaning and cure of each. */
+/** What went wrong; stable for ever. docs/errors.md lists meaning and cure of each. */
 export type ErrorCode =
   | 'ERR_GGUF_MAGIC' | 'ERR_GGUF_VERSION' | 'ERR_GGUF_TRUNCATED' | 'ERR_GGUF_METADATA' | 'ERR_GGUF_TENSOR'
   | 'ERR_GGUF_DUPLICATE' | 'ERR_GGUF_ALIGNMENT' | 'ERR_GGUF_SPLIT' | 'ERR_GGUF_NONFINITE' | 'ERR_GGUF_LIMIT'
@@ -12,6 +12,7 @@ export type ErrorCode =
   | 'ERR_TOKENIZER_KIND' | 'ERR_TOKENIZER_VOCAB' | 'ERR_MEMORY_LIMIT' | 'ERR_MEMORY_GUARD' | 'ERR_MEMORY_ALLOCATION'
   | 'ERR_HEAP_CRITICAL' | 'ERR_ARGUMENT' | 'ERR_TOO_LONG' | 'ERR_CLOSED' | 'ERR_ABORTED' | 'ERR_BUSY'
   | 'ERR_FILE_OPEN' | 'ERR_FILE_READ' | 'ERR_FILE_CHANGED' | 'ERR_KERNEL_SET' | 'ERR_NATIVE_LOAD'
+  | 'ERR_MODEL_NAME' | 'ERR_MODEL_ACCESS' | 'ERR_DOWNLOAD' | 'ERR_DOWNLOAD_HASH' | 'ERR_OFFLINE' | 'ERR_PACKAGE_MISSING'
   | 'ERR_DEVICE_TENSOR' | 'ERR_DEVICE' | 'ERR_INTERNAL';
 
 /** Whose fault: the file's, ours to support, a limit, the caller's, the state's, the system's, or a bug of ours. */
@@ -50,7 +51,12 @@ export interface TextOptions {
 }
 
 export interface LoadOptions extends TextOptions {
-  /** Path of a .gguf file (the first part of a split one). Default: the bundled all-MiniLM-L6-v2 Q8_0. */
+  /**
+   * Path of a .gguf file (the first part of a split one), or a name on the Hugging Face hub: 'hf:owner/repo[@revision][:file-or-quant]'
+   * or a short name as 'nomic-embed-text-v1.5[:Q4_K_M]', Q8_0 if no quant is named. It is downloaded once into the Hugging Face cache
+   * (by the package @huggingface/hub, which you install) and then used without a question to the hub; `gguf-stream pull` asks anew.
+   * Default: the bundled all-MiniLM-L6-v2 Q8_0.
+   */
   model?: string;
   /** 'exact' (default): 1 − cosine ≤ 1e-6 to the model's float64 forward pass; 'fast': ≤ 1e-3. */
   precision?: 'exact' | 'fast';
@@ -71,6 +77,8 @@ export interface LoadOptions extends TextOptions {
 }
 
 export interface LoadProgress {
+  /** 'download' of a model that is not in the cache, then 'load'. */
+  phase: 'download' | 'load';
   loadedBytes: number;
   totalBytes: number;
 }
@@ -223,7 +231,7 @@ export class Embedder {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-/** An embedder; returns at once. A string is the model's path. */
+/** An embedder; returns at once. A string is the model's path or name. */
 export function loadEmbedder(options?: string | LoadOptions): Embedder;
 
 /** The cosine of two vectors of one length; 0 when one of them is all zeros. */
@@ -307,6 +315,7 @@ export class GgufFile implements AsyncIterable<[string, MetadataValue]> {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
+/** Opens a .gguf file by its path or by its name on the hub, as {@link LoadOptions.model}. */
 export function openGguf(path: string, options?: { signal?: AbortSignal }): Promise<GgufFile>;
 
 /** Grants bytes against the process's budget, which it shares with the core. */

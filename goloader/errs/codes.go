@@ -49,13 +49,19 @@ const (
 	FileChanged        Code = "ERR_FILE_CHANGED"
 	KernelSet          Code = "ERR_KERNEL_SET"
 	NativeLoad         Code = "ERR_NATIVE_LOAD"
+	ModelName          Code = "ERR_MODEL_NAME"
+	ModelAccess        Code = "ERR_MODEL_ACCESS"
+	Download           Code = "ERR_DOWNLOAD"
+	DownloadHash       Code = "ERR_DOWNLOAD_HASH"
+	Offline            Code = "ERR_OFFLINE"
+	PackageMissing     Code = "ERR_PACKAGE_MISSING"
 	InternalFault      Code = "ERR_INTERNAL"
 	DeviceTensorCount  Code = "ERR_DEVICE_TENSOR"
 	DeviceUnavailable  Code = "ERR_DEVICE"
 	GGUFTensorNotFound Code = "ERR_TENSOR_NOT_FOUND"
 )
 
-// Row of Table: one code, its kind, its meaning and the cure, as README prints them.
+// Row of Table: one code, its kind, its meaning and the cure, as docs/errors.md prints them.
 type Row struct {
 	Code    Code
 	Kind    Kind
@@ -63,7 +69,7 @@ type Row struct {
 	Cure    string
 }
 
-// Table is the only list of codes. README and index.d.ts are checked against it.
+// Table is the only list of codes. docs/errors.md and index.d.ts are checked against it.
 var Table = []Row{
 	{GGUFMagic, Format, "the file does not start with GGUF", "check that the path names a .gguf file and that the download is complete"},
 	{GGUFVersion, Unsupported, "a GGUF version other than 1, 2 or 3", "convert the model with a current converter"},
@@ -98,6 +104,12 @@ var Table = []Row{
 	{NativeLoad, IO, "the native library cannot be loaded", "see the message: it lists what was tried"},
 	{DeviceTensorCount, Internal, "a tensor got more or fewer elements than its shape has", "report it"},
 	{DeviceUnavailable, Unsupported, "the device is not known here", "use 'auto' or 'cpu'"},
+	{ModelName, Argument, "a model's name is malformed, or the hub has nothing or more than one file by it", "see the message: it lists the files"},
+	{ModelAccess, IO, "the hub refuses access to the repository", "check its name; accept its terms on the hub and set HF_TOKEN"},
+	{Download, IO, "the hub cannot be reached or read, or the cache not be written", "call again: the download goes on where it was cut"},
+	{DownloadHash, IO, "the downloaded bytes are not those that the hub promised", "call again; if it stays so, look at the proxy or the mirror"},
+	{Offline, IO, "the model is not in the cache, and HF_HUB_OFFLINE is set", "`gguf-stream pull` it while there is a network"},
+	{PackageMissing, IO, "an optional package is needed that is not installed", "install the package that the message names"},
 	{InternalFault, Internal, "a fault of this library", "report it with the message"},
 }
 

@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// tableLines is Table as README prints it.
+// tableLines is Table as docs/errors.md prints it.
 func tableLines() (lines []string) {
 	for _, r := range Table {
 		lines = append(lines, fmt.Sprintf("| `%s` | %s | %s | %s |", r.Code, r.Kind, r.Meaning, r.Cure))
@@ -19,12 +19,12 @@ func tableLines() (lines []string) {
 }
 
 func TestDocumentsListEveryCode(t *testing.T) {
-	readme, err := os.ReadFile("../../README.md")
+	document, err := os.ReadFile("../../docs/errors.md")
 	require.NoError(t, err)
 	types, err := os.ReadFile("../../js/index.d.ts")
 	require.NoError(t, err)
 	for _, line := range tableLines() {
-		require.Contains(t, string(readme), line)
+		require.Contains(t, string(document), line)
 	}
 	for _, r := range Table {
 		require.Contains(t, string(types), "'"+string(r.Code)+"'")

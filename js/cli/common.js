@@ -37,15 +37,17 @@ function embedderOf(v) {
   const o = {};
   for (const name of ['model', 'precision', 'task', 'prefix']) if (v[name] !== undefined) o[name] = v[name];
   for (const name of ['threads', 'dimensions']) if (v[name] !== undefined) o[name] = Number(v[name]);
-  if (process.stderr.isTTY) o.onProgress = progress;
-  return loadEmbedder(o);
+  return loadEmbedder({ ...o, ...showProgress() });
 }
 
-/** @param {{ loadedBytes: number, totalBytes: number }} p */
-function progress({ loadedBytes, totalBytes }) {
+/** @param {import('../index.js').LoadProgress} p */
+function onProgress({ phase, loadedBytes, totalBytes }) {
   const done = loadedBytes === totalBytes;
-  process.stderr.write(done ? '\r\x1b[K' : `\rloading ${Math.round((100 * loadedBytes) / totalBytes)} %`);
+  process.stderr.write(done ? '\r\x1b[K' : `\r${phase} ${Math.round((100 * loadedBytes) / totalBytes)} %`);
 }
+
+/** The option that shows progress, on a terminal only. */
+const showProgress = () => (process.stderr.isTTY ? { onProgress } : {});
 
 /** @param {string} line @param {boolean} jsonl */
 function textOf(line, jsonl) {
@@ -84,4 +86,4 @@ async function print(line) {
 /** @param {number} bytes */
 const megabytes = (bytes) => `${(bytes / 1e6).toFixed(1)} MB`;
 
-module.exports = { UsageError, common, modelOptions, embedderOf, texts, print, megabytes };
+module.exports = { UsageError, common, modelOptions, embedderOf, texts, print, showProgress, megabytes };

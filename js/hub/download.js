@@ -1,0 +1,249 @@
+// From the hub into the cache: resumed where it was cut, retried, its size and hash checked, and shown under its name only
+// then.
+//   refs/<revision> ─▶ commit ─▶ list of files ─▶ the one that is meant ─▶ blobs/<hash>.gguf-stream.incomplete ─▶ blobs/<hash>
+
+const crypto = require('node:crypto');
+const fs = require('node:fs/promises');
+const path = require('node:path');
+const { setTimeout: delay } = require('node:timers/promises');
+const { GgufError } = require('../errors');
+const { cacheFolder, cachedModels, cachedPath, commitForm, repoFolder, showAs, sizeOf, writeWhole } = require('./cache');
+const { client, endpoint, hubFetch, isOffline, timeoutMs } = require('./client');
+const { withLock } = require('./lock');
+const { choose, isInside, nameError, parseReference, partsOf } = require('./reference');
+
+/**
+ * @import { Reference } from './reference'
+ * @import { LoadProgress } from '../index.js'
+ * @typedef {{ path: string, size: number, oid: string, sha256: boolean }} Entry oid names the blob and is its hash
+ * @typedef {{ reference: Reference, commit: string, signal: AbortSignal, report: (bytes: number) => void }} Pull
+ * @typedef {{ fetch: typeof fetch, last: Response | undefined, progressed: () => void }} Line one try's connection
+ */
+
+const retries = 4; // in a row, without a byte gained
+const firstDelayMs = 500;
+const retriedStatus = (/** @type {number} */ status) => status >= 500 || status === 429 || status === 408;
+
+/** @param {Reference} reference @param {string} message @param {unknown} [cause] */
+function downloadError(reference, message, cause) {
+  return new GgufError({ code: 'ERR_DOWNLOAD', kind: 'io', field: 'model', message: `${reference.name}: ${message}`, cause });
+}
+
+/**
+ * What failed as one of our errors, or undefined if another try may help.
+ * @param {Reference} reference
+ * @param {any} e
+ * @param {number} status of the last response, 0 if none came
+ */
+function verdict(reference, e, status) {
+  if (e instanceof GgufError) return e;
+  if (e?.syscall && e.path) return downloadError(reference, `the cache cannot be written: ${e.message}`, e);
+  if (status === 401 || status === 403) {
+    const message = `${reference.name}: ${endpoint()} refuses access (${status}): there is no such repository, or it is private or gated: accept its terms there and set HF_TOKEN`;
+    return new GgufError({ code: 'ERR_MODEL_ACCESS', kind: 'io', field: 'model', message, cause: e });
+  }
+  if (status === 404) return nameError(reference.name, `${endpoint()} has no such repository, revision or file`);
+  if (status >= 400 && !retriedStatus(status)) return downloadError(reference, `${endpoint()} answered ${status}`, e);
+  return undefined;
+}
+
+/**
+ * Runs work until it is done, beginning anew after failures that may pass and after silence.
+ * @template T
+ * @param {Reference} reference
+ * @param {AbortSignal} signal
+ * @param {(line: Line) => Promise<T>} work
+ * @returns {Promise<T>}
+ */
+async function patiently(reference, signal, work) {
+  for (let failures = 0; ; failures++) {
+    const silence = new AbortController();
+    const timer = setTimeout(() => silence.abort(new Error(`silent for ${timeoutMs() / 1000} s`)), timeoutMs());
+    /** @type {Line} */
+    const line = {
+      last: undefined,
+      fetch: hubFetch(AbortSignal.any([signal, silence.signal]), (response) => {
+        line.last = response;
+        timer.refresh();
+      }),
+      progressed: () => {
+        failures = 0;
+        timer.refresh();
+      },
+    };
+    try {
+      return await work(line);
+    } catch (e) {
+      signal.throwIfAborted();
+      const error = verdict(reference, e, line.last?.status ?? 0);
+      if (error) throw error;
+      const cause = silence.signal.aborted ? silence.signal.reason : e;
+      if (failures >= retries) throw downloadError(reference, `${endpoint()} cannot be read: ${cause?.cause?.message ?? cause?.message ?? cause}`, cause);
+    } finally {
+      clearTimeout(timer);
+    }
+    await delay(firstDelayMs * 2 ** failures, undefined, { signal });
+  }
+}
+
+/** The files of a repository at a commit. @param {Reference} reference @param {AbortSignal} signal */
+function listing(reference, signal) {
+  const hub = client();
+  return patiently(reference, signal, async ({ fetch }) => {
+    const common = { hubUrl: endpoint(), fetch };
+    const { sha } = await hub.modelInfo({ ...common, name: reference.repo, revision: reference.revision, additionalFields: ['sha'] });
+    if (!commitForm.test(sha)) throw downloadError(reference, `${endpoint()} names no commit`);
+    /** @type {Map<string, Entry>} */
+    const entries = new Map();
+    for await (const { type, path: file, size, oid, lfs } of hub.listFiles({ ...common, repo: reference.repo, revision: sha, recursive: true })) {
+      if (type === 'file' && isInside(file)) entries.set(file, { path: file, size, oid: lfs?.oid ?? oid ?? '', sha256: lfs !== undefined });
+    }
+    return { commit: sha, entries };
+  });
+}
+
+/** Git hashes a file that it holds itself with a header; what LFS holds goes by the SHA-256 of its bytes. @param {Entry} entry */
+function hashOf(entry) {
+  return entry.sha256 ? crypto.createHash('sha256') : crypto.createHash('sha1').update(`blob ${entry.size}\0`);
+}
+
+/** Bytes on their way to a file that has its first ones already. */
+class Partial {
+  have = 0;
+  /** @param {fs.FileHandle} file @param {Entry} entry */
+  constructor(file, entry) {
+    this.file = file;
+    this.entry = entry;
+    this.hash = hashOf(entry);
+  }
+
+  /** Takes over what an earlier try left. */
+  async resume() {
+    const buffer = Buffer.alloc(65536);
+    for (;;) {
+      const { bytesRead } = await this.file.read(buffer, 0, buffer.length, this.have);
+      if (bytesRead === 0) break;
+      this.hash.update(buffer.subarray(0, bytesRead));
+      this.have += bytesRead;
+    }
+    if (this.have > this.entry.size) await this.restart();
+  }
+
+  async restart() {
+    await this.file.truncate(0);
+    this.hash = hashOf(this.entry);
+    this.have = 0;
+  }
+
+  /** @param {Uint8Array} chunk */
+  async append(chunk) {
+    await this.file.writeFile(chunk); // appends: writes all of it
+    this.hash.update(chunk);
+    this.have += chunk.length;
+  }
+}
+
+/** Reads what the partial file lacks. @param {Pull} pull @param {Partial} partial @param {Line} line */
+async function readOn({ reference, commit, report }, partial, line) {
+  const { path: file, size } = partial.entry;
+  // Over plain HTTP, which every mirror speaks and a range resumes; not by Hugging Face's chunk protocol (xet).
+  const blob = await client().downloadFile({ repo: reference.repo, path: file, revision: commit, hubUrl: endpoint(), fetch: line.fetch, xet: false });
+  if (!blob) throw nameError(reference.name, `${endpoint()} has no ${file}`);
+  if (blob.size !== size) throw downloadError(reference, `${file} has ${size} bytes in the list, ${blob.size} when asked for`);
+  const wanted = partial.have;
+  for await (const chunk of blob.slice(wanted, size).stream()) {
+    if (wanted > 0 && line.last?.status !== 206) {
+      await partial.restart();
+      throw new Error('the range was not honoured');
+    }
+    if (partial.have + chunk.length > size) throw downloadError(reference, `${file} is longer than ${size} bytes`);
+    await partial.append(chunk);
+    line.progressed();
+    report(partial.have);
+  }
+  if (partial.have < size) throw new Error(`cut after ${partial.have} of ${size} bytes`);
+}
+
+/** @param {Pull} pull @param {Entry} entry @param {string} blob */
+async function download(pull, entry, blob) {
+  const incomplete = `${blob}.gguf-stream.incomplete`; // not .incomplete alone, which is huggingface_hub's
+  await fs.mkdir(path.dirname(blob), { recursive: true });
+  const file = await fs.open(incomplete, 'a+');
+  try {
+    const partial = new Partial(file, entry);
+    await partial.resume();
+    if (partial.have < entry.size) await patiently(pull.reference, pull.signal, (line) => readOn(pull, partial, line));
+    const got = partial.hash.digest('hex');
+    if (got !== entry.oid) {
+      await fs.rm(incomplete);
+      const message = `${pull.reference.name}: ${entry.path} has the hash ${got}, not ${entry.oid}; its bytes were removed`;
+      throw new GgufError({ code: 'ERR_DOWNLOAD_HASH', kind: 'io', field: 'model', message });
+    }
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+  await fs.rename(incomplete, blob);
+}
+
+/** One file into the cache, by one downloader at a time. @param {Pull} pull @param {Entry} entry */
+async function fetchFile(pull, entry) {
+  const { reference, commit, signal } = pull;
+  if (!/^([0-9a-f]{40}|[0-9a-f]{64})$/.test(entry.oid)) throw downloadError(reference, `${endpoint()} names no hash of ${entry.path}`);
+  const folder = repoFolder(reference.repo);
+  const blob = path.join(folder, 'blobs', entry.oid);
+  const lock = path.join(cacheFolder(), '.locks', path.basename(folder), `${entry.oid}.gguf-stream`);
+  await withLock(lock, signal, async () => {
+    if ((await sizeOf(blob)) !== entry.size) await download(pull, entry, blob);
+  });
+  await showAs(blob, path.join(folder, 'snapshots', commit, ...entry.path.split('/')));
+}
+
+/**
+ * Brings a model of the hub into the cache and resolves to its path. Asks the hub even if the model is there: the revision
+ * may have moved.
+ * @param {Reference} reference
+ * @param {{ signal?: AbortSignal, onProgress?: (p: LoadProgress) => void }} [options]
+ */
+async function pullModel(reference, { signal = new AbortController().signal, onProgress } = {}) {
+  signal.throwIfAborted();
+  if (isOffline()) throw await offlineError(reference);
+  const { commit, entries } = await listing(reference, signal);
+  const parts = partsOf(choose(reference, [...entries.keys()])).map((part) => {
+    const entry = entries.get(part);
+    if (!entry) throw nameError(reference.name, `${part} is missing in the repository`);
+    return entry;
+  });
+  const totalBytes = parts.reduce((sum, p) => sum + p.size, 0);
+  let before = 0;
+  for (const part of parts) {
+    const report = (/** @type {number} */ bytes) => onProgress?.({ phase: 'download', loadedBytes: before + bytes, totalBytes });
+    await fetchFile({ reference, commit, signal, report }, part);
+    before += part.size;
+    onProgress?.({ phase: 'download', loadedBytes: before, totalBytes });
+  }
+  const folder = repoFolder(reference.repo);
+  if (reference.revision !== commit) await writeWhole(path.join(folder, 'refs', ...reference.revision.split('/')), commit);
+  return path.join(folder, 'snapshots', commit, ...parts[0].path.split('/'));
+}
+
+/** @param {Reference} reference */
+async function offlineError(reference) {
+  const models = (await cachedModels()).filter((m) => m.repo === reference.repo);
+  const has = models.length > 0 ? `it has ${models.map((m) => m.file).join(', ')}` : 'it has nothing of that repository';
+  const message = `${reference.name} is not in the cache, and HF_HUB_OFFLINE is set; ${has} (${cacheFolder()})`;
+  return new GgufError({ code: 'ERR_OFFLINE', kind: 'io', field: 'model', message });
+}
+
+/**
+ * The path that a model option means: a path as it is; a name from the cache without a question to the hub, else pulled.
+ * @param {string} name
+ * @param {{ signal?: AbortSignal, onProgress?: (p: LoadProgress) => void }} [options]
+ */
+async function resolveModel(name, options) {
+  const reference = parseReference(name);
+  if (!reference) return path.resolve(name);
+  return (await cachedPath(reference)) ?? (await pullModel(reference, options));
+}
+
+module.exports = { pullModel, resolveModel };

@@ -1,0 +1,278 @@
+const crypto = require('node:crypto');
+const { spawn, spawnSync } = require('node:child_process');
+const fs = require('node:fs');
+const http = require('node:http');
+const net = require('node:net');
+const os = require('node:os');
+const path = require('node:path');
+const { loadEmbedder, openGguf } = require('..');
+const { matching, parseReference } = require('../js/hub/reference');
+const { shortNames } = require('../js/models');
+const { pullModel } = require('../js/hub/download');
+const { Hub } = require('./hub-server');
+
+const bytes = fs.readFileSync(path.join(__dirname, 'models', 'bert-tiny-mean.Q8_0.gguf'));
+const other = fs.readFileSync(path.join(__dirname, 'models', 'bert-tiny-mean.gguf'));
+const sha256 = (b) => crypto.createHash('sha256').update(b).digest('hex');
+const cli = path.join(__dirname, '..', 'js', 'cli.js');
+const before = { ...process.env };
+
+/** @type {Hub} */
+let hub;
+/** @type {string} */
+let cache;
+const inCache = (...parts) => path.join(cache, 'models--owner--models', ...parts);
+
+beforeEach(async () => {
+  hub = await new Hub().listen();
+  hub.files.set('README.md', Buffer.from('# models'));
+  hub.files.set('tiny-f32.gguf', other);
+  hub.files.set('tiny.Q8_0.gguf', bytes);
+  cache = fs.mkdtempSync(path.join(os.tmpdir(), 'hub-'));
+  for (const name of Object.keys(process.env)) if (/^(HF_|HUGGING|XDG_CACHE|https?_proxy|NODE_USE_ENV)/i.test(name)) delete process.env[name];
+  Object.assign(process.env, { HF_ENDPOINT: hub.url, HF_HUB_CACHE: cache, HF_HOME: cache, HF_HUB_DOWNLOAD_TIMEOUT: '1' });
+});
+
+afterEach(async () => {
+  await hub.close();
+  fs.rmSync(cache, { recursive: true });
+  for (const name of Object.keys(process.env)) if (!(name in before)) delete process.env[name];
+  Object.assign(process.env, before);
+});
+
+/** @param {string} name @param {object} [options] */
+const pull = (name, options) => pullModel(parseReference(name), options);
+
+test('a model by name: pulled once into the layout of huggingface_hub, then without a question', async () => {
+  const phases = [];
+  const e = loadEmbedder({ model: 'hf:owner/models', onProgress: (p) => phases.push(p) });
+  expect(await e.embed('a text')).toHaveLength(64);
+  await e.close();
+  expect(phases.filter((p) => p.phase === 'download').at(-1)).toEqual({ phase: 'download', loadedBytes: bytes.length, totalBytes: bytes.length });
+  expect(fs.readFileSync(inCache('refs', 'main'), 'utf8')).toBe(hub.commits.main);
+  const link = inCache('snapshots', hub.commits.main, 'tiny.Q8_0.gguf');
+  expect(fs.readlinkSync(link)).toBe(path.join('..', '..', 'blobs', sha256(bytes)));
+  expect(fs.readdirSync(inCache('blobs'))).toEqual([sha256(bytes)]);
+  const asked = hub.requests.length;
+  process.env.HF_HUB_OFFLINE = '1';
+  const file = await openGguf('hf:owner/models:q8_0');
+  expect(file.info.path).toBe(link);
+  await file.close();
+  expect(hub.requests).toHaveLength(asked);
+});
+
+test('a cut, a stall, a busy server: resumed from the bytes at hand', async () => {
+  hub.faults = [{ cut: 5000 }, { stall: 7000 }, { status: 503 }];
+  await pull('hf:owner/models');
+  expect(hub.reads().map((q) => q.range)).toEqual([undefined, ...[5000, 12000, 12000].map((from) => `bytes=${from}-${bytes.length - 1}`)]);
+});
+
+test('resumed by the next process, and where ranges are not honoured begun anew', async () => {
+  const aborter = new AbortController();
+  hub.faults = [{ stall: 5000 }];
+  const reason = new Error('enough');
+  const stopped = pull('hf:owner/models', { signal: aborter.signal, onProgress: () => aborter.abort(reason) });
+  await expect(stopped).rejects.toBe(reason);
+  const incomplete = inCache('blobs', `${sha256(bytes)}.gguf-stream.incomplete`);
+  expect(fs.statSync(incomplete).size).toBe(5000);
+  expect(fs.existsSync(inCache('refs', 'main'))).toBe(false);
+  hub.faults = [{ ignoreRange: true }];
+  await pull('hf:owner/models');
+  expect(hub.reads().map((q) => q.range)).toEqual([undefined, `bytes=5000-${bytes.length - 1}`, undefined]);
+  expect(fs.existsSync(incomplete)).toBe(false);
+});
+
+test('wrong bytes are never shown: ERR_DOWNLOAD_HASH, then a clean start', async () => {
+  hub.faults = [{ flip: 100 }];
+  await expect(pull('hf:owner/models')).rejects.toMatchObject({ code: 'ERR_DOWNLOAD_HASH', kind: 'io' });
+  expect(fs.readdirSync(inCache('blobs'))).toEqual([]);
+  await pull('hf:owner/models');
+  expect(fs.readdirSync(inCache('blobs'))).toEqual([sha256(bytes)]);
+});
+
+test('a file that git holds itself is checked by its git hash', async () => {
+  hub.plain.add('tiny.Q8_0.gguf');
+  await pull('hf:owner/models');
+  hub.files.set('tiny.Q8_0.gguf', bytes);
+  expect(fs.readdirSync(inCache('blobs'))[0]).toHaveLength(40);
+});
+
+test('a hub that lies: sizes, hashes, commits and paths', async () => {
+  hub.lies.set('tiny.Q8_0.gguf', { size: 10 });
+  await expect(pull('hf:owner/models')).rejects.toMatchObject({ code: 'ERR_DOWNLOAD' });
+  hub.lies.set('tiny.Q8_0.gguf', { lfs: { oid: '../../escape', size: bytes.length } });
+  await expect(pull('hf:owner/models')).rejects.toMatchObject({ code: 'ERR_DOWNLOAD', message: expect.stringContaining('no hash') });
+  hub.files.delete('tiny-f32.gguf');
+  hub.lies.set('tiny.Q8_0.gguf', { path: '../../../tiny.Q8_0.gguf' });
+  await expect(pull('hf:owner/models')).rejects.toMatchObject({ code: 'ERR_MODEL_NAME' });
+  hub.lies.clear();
+  hub.commits.main = '../x';
+  await expect(pull('hf:owner/models')).rejects.toMatchObject({ code: 'ERR_DOWNLOAD', message: expect.stringContaining('no commit') });
+});
+
+test('401, 404, a server that stays broken, none at all, offline', async () => {
+  await expect(pull('hf:owner/none')).rejects.toMatchObject({ code: 'ERR_MODEL_ACCESS' });
+  await expect(pull('hf:owner/models@v9')).rejects.toMatchObject({ code: 'ERR_MODEL_NAME' });
+  await expect(pull('hf:owner/models:Q2_K')).rejects.toMatchObject({
+    code: 'ERR_MODEL_NAME',
+    message: expect.stringContaining('tiny-f32.gguf, tiny.Q8_0.gguf'),
+  });
+  hub.faults = [{ status: 418 }];
+  await expect(pull('hf:owner/models')).rejects.toMatchObject({ code: 'ERR_DOWNLOAD', message: expect.stringContaining('418') });
+  process.env.HF_HUB_OFFLINE = '1';
+  await expect(pull('hf:owner/models')).rejects.toMatchObject({ code: 'ERR_OFFLINE' });
+});
+
+test('a hub that does not answer: ERR_DOWNLOAD after some tries', async () => {
+  await hub.close();
+  await expect(pull('hf:owner/models')).rejects.toMatchObject({ code: 'ERR_DOWNLOAD', message: expect.stringContaining('ECONNREFUSED') });
+}, 30000);
+
+test('the token goes to the hub, from HF_TOKEN or the file of hf auth login, never to the storage', async () => {
+  hub.token = 'mirror-token'; // not hf_…
+  hub.pagesElsewhere = true;
+  process.env.HF_TOKEN = 'mirror-token';
+  await pull('hf:owner/models');
+  delete process.env.HF_TOKEN;
+  fs.writeFileSync(path.join(cache, 'token'), 'mirror-token\n');
+  await pull('hf:owner/models:f32');
+  const by = (where) => new Set(hub.requests.filter((q) => q.where === where).map((q) => q.authorization));
+  expect(by('hub')).toEqual(new Set(['Bearer mirror-token']));
+  expect(by('storage')).toEqual(new Set([undefined]));
+  fs.rmSync(path.join(cache, 'token'));
+  await expect(pull('hf:owner/models')).rejects.toMatchObject({ code: 'ERR_MODEL_ACCESS', message: expect.stringContaining('HF_TOKEN') });
+});
+
+test('revisions, and a branch that moved: the old bytes stay, the new ones come with pull', async () => {
+  const first = await pull('hf:owner/models@v2');
+  expect(first).toBe(inCache('snapshots', hub.commits.v2, 'tiny.Q8_0.gguf'));
+  expect(await pull(`hf:owner/models@${hub.commits.main}:tiny.Q8_0.gguf`)).toBe(inCache('snapshots', hub.commits.main, 'tiny.Q8_0.gguf'));
+  expect(hub.reads()).toHaveLength(1); // one blob, two links
+  expect(fs.readdirSync(inCache('refs'))).toEqual(['v2']);
+  hub.commits.v2 = 'd'.repeat(40);
+  hub.files.set('tiny.Q8_0.gguf', other);
+  expect(fs.readFileSync(await pull('hf:owner/models@v2')).equals(other)).toBe(true);
+  expect(fs.readFileSync(first).equals(bytes)).toBe(true);
+});
+
+test('split files come whole', async () => {
+  hub.files.set('big-Q4_0-00001-of-00002.gguf', other);
+  hub.files.set('big-Q4_0-00002-of-00002.gguf', bytes);
+  const progress = [];
+  const first = await pull('hf:owner/models:Q4_0', { onProgress: (p) => progress.push(p) });
+  expect(path.basename(first)).toBe('big-Q4_0-00001-of-00002.gguf');
+  expect(fs.existsSync(path.join(path.dirname(first), 'big-Q4_0-00002-of-00002.gguf'))).toBe(true);
+  expect(progress.at(-1)).toMatchObject({ loadedBytes: other.length + bytes.length, totalBytes: other.length + bytes.length });
+  hub.files.delete('big-Q4_0-00002-of-00002.gguf');
+  await expect(pull('hf:owner/models:Q4_0')).rejects.toMatchObject({
+    code: 'ERR_MODEL_NAME',
+    message: expect.stringContaining('00002-of-00002.gguf is missing'),
+  });
+});
+
+test('processes that pull at once download once', async () => {
+  hub.faults = [{ cut: 5000 }];
+  const codes = await Promise.all(
+    [1, 2, 3].map(() => {
+      const child = spawn(process.execPath, [cli, 'pull', 'hf:owner/models'], { stdio: 'ignore', env: process.env });
+      return new Promise((done) => child.on('exit', done));
+    }),
+  );
+  expect(codes).toEqual([0, 0, 0]);
+  expect(hub.reads()).toHaveLength(2); // the cut one and its rest
+  expect(fs.readdirSync(path.join(cache, '.locks', 'models--owner--models'))).toEqual([]);
+});
+
+test('a lock whose owner died is taken over', async () => {
+  const lock = path.join(cache, '.locks', 'models--owner--models', `${sha256(bytes)}.gguf-stream`);
+  fs.mkdirSync(lock, { recursive: true });
+  const old = new Date(Date.now() - 60000);
+  fs.utimesSync(lock, old, old);
+  await pull('hf:owner/models');
+  fs.mkdirSync(lock);
+  fs.rmSync(inCache('blobs'), { recursive: true });
+  const signal = AbortSignal.timeout(500);
+  await expect(pull('hf:owner/models', { signal })).rejects.toBeDefined(); // one alive is waited for
+  expect(signal.aborted).toBe(true);
+  expect(hub.reads()).toHaveLength(1);
+});
+
+test('by a proxy that the environment names', async () => {
+  const tunnels = [];
+  const proxy = http.createServer().on('connect', (q, socket) => {
+    tunnels.push(q.url);
+    const [host, port] = q.url.split(':');
+    const to = net.connect(Number(port), host, () => {
+      socket.write('HTTP/1.1 200 OK\r\n\r\n');
+      to.pipe(socket).pipe(to);
+    });
+    for (const s of [to, socket]) s.on('error', () => {});
+  });
+  await new Promise((done) => proxy.listen(0, '127.0.0.1', () => done(undefined)));
+  process.env.HTTP_PROXY = `http://127.0.0.1:${proxy.address().port}`;
+  await pull('hf:owner/models');
+  expect(new Set(tunnels)).toEqual(new Set([hub.url, hub.storageUrl].map((u) => new URL(u).host)));
+  proxy.closeAllConnections();
+  await new Promise((done) => proxy.close(done));
+});
+
+test('close() ends a download', async () => {
+  hub.faults = [{ stall: 5000 }];
+  const e = loadEmbedder('hf:owner/models');
+  const used = e.embed('x');
+  e.once('progress', () => e.close());
+  await expect(used).rejects.toMatchObject({ code: 'ERR_CLOSED' });
+});
+
+test('without @huggingface/hub the error says what to install; a cached model needs none', async () => {
+  await pull('hf:owner/models');
+  const script = `
+    const resolve = require('module')._resolveFilename;
+    require('module')._resolveFilename = function (name, ...rest) {
+      if (name === '@huggingface/hub') throw Object.assign(new Error('Cannot find module'), { code: 'MODULE_NOT_FOUND' });
+      return resolve.call(this, name, ...rest);
+    };
+    const { loadEmbedder } = require(${JSON.stringify(path.join(__dirname, '..'))});
+    loadEmbedder('hf:owner/models').embed('x').then((v) => console.log(v.length))
+      .then(() => loadEmbedder('hf:owner/models:f32').ready()).catch((e) => console.log(e.code, e.message));`;
+  const { stdout } = spawnSync(process.execPath, ['-e', script], { encoding: 'utf8', env: process.env });
+  expect(stdout).toMatch(/^64\nERR_PACKAGE_MISSING .*npm install @huggingface\/hub/);
+});
+
+test('command line: pull, list, rm', async () => {
+  const run = (...args) => {
+    const child = spawn(process.execPath, [cli, ...args], { env: process.env });
+    let out = '';
+    let err = '';
+    child.stdout.on('data', (d) => (out += d));
+    child.stderr.on('data', (d) => (err += d));
+    return new Promise((done) => child.on('exit', (status) => done({ status, out, err })));
+  };
+  const pulled = await run('pull', 'hf:owner/models', 'hf:owner/models:f32');
+  expect(pulled.out.trim().split('\n')).toEqual(['tiny.Q8_0.gguf', 'tiny-f32.gguf'].map((f) => inCache('snapshots', hub.commits.main, f)));
+  expect((await run('embed', '-m', 'hf:owner/models', 'x')).out.split(' ')).toHaveLength(64);
+  expect((await run('list')).out.match(/hf:\S+/g)).toEqual(['hf:owner/models@main:tiny-f32.gguf', 'hf:owner/models@main:tiny.Q8_0.gguf']);
+  expect(JSON.parse((await run('list', '--json')).out)).toHaveLength(2);
+  await run('rm', 'hf:owner/models:q8_0');
+  expect(fs.readdirSync(inCache('blobs'))).toEqual([sha256(other)]);
+  expect((await run('rm', 'hf:owner/models:q8_0')).status).toBe(2);
+  await run('rm', 'hf:owner/models');
+  expect(fs.existsSync(inCache())).toBe(false);
+  expect(await run('pull', 'hf:nonsense')).toMatchObject({ status: 2, err: expect.stringContaining('ERR_MODEL_NAME') });
+  expect((await run('pull', 'model.gguf')).status).toBe(2);
+});
+
+test('names and files', () => {
+  expect(parseReference('hf:o/r@refs/pr/1:dir/m.gguf')).toMatchObject({ repo: 'o/r', revision: 'refs/pr/1', file: 'dir/m.gguf' });
+  expect(parseReference('nomic-embed-text-v1.5:Q4_K_M')).toMatchObject({ repo: shortNames['nomic-embed-text-v1.5'], revision: 'main', file: 'Q4_K_M' });
+  for (const p of ['./model.gguf', 'C:\\models\\a.gguf', 'constructor', 'all-MiniLM-L6-v2.gguf']) expect(parseReference(p)).toBeUndefined();
+  for (const bad of ['hf:', 'hf:o', 'hf:o/r/x', 'hf:../r', 'hf:o/r@../../x', 'hf:o/r:../x.gguf', 'hf:o/r:/x.gguf', 'hf:o/r:a\\b.gguf', 'hf:o/r@'])
+    expect(() => parseReference(bad)).toThrow(expect.objectContaining({ code: 'ERR_MODEL_NAME' }));
+  const files = ['m-q4_k_m.gguf', 'm.Q4_K_S.gguf', 'm_fp16.gguf', 'm-Q8_0-00001-of-00002.gguf', 'm-Q8_0-00002-of-00002.gguf', 'N.Q6_K.GGUF', 'q8_0.txt'];
+  expect(matching(files, 'Q4_K_M')).toEqual(['m-q4_k_m.gguf']);
+  expect(matching(files, 'F16')).toEqual(['m_fp16.gguf']);
+  expect(matching(files, 'q6_k')).toEqual(['N.Q6_K.GGUF']);
+  expect(matching(files, undefined)).toEqual(['m-Q8_0-00001-of-00002.gguf']);
+  expect(matching(files, '_K')).toEqual([]);
+  for (const [name, repo] of Object.entries(shortNames)) expect(parseReference(name)).toMatchObject({ repo, revision: 'main' });
+});
