@@ -5,6 +5,8 @@ package limits
 const (
 	// ChunkBytes is the most that one read of tensor data takes from the file.
 	ChunkBytes = 65536
+	// RingChunks are read ahead of the one that is packed: 4 keep both threads busy, more gained nothing.
+	RingChunks = 4
 	// DecodeElements is the size of the reused decode buffer in float32 (64 KiB).
 	DecodeElements = 16384
 	// WorkingBytes is the most a load may use for chunk, decode and staging together.

@@ -21,19 +21,19 @@ const WorkingBytes int64 = loaderBytes
 type StreamingGGUFLoader struct {
 	file      *gguf.File
 	region    *memory.Region
-	chunk     []byte
+	ring      []byte // limits.RingChunks chunks
 	processor *ChunkProcessor
 }
 
-// NewLoader allocates the two buffers.
+// NewLoader allocates the buffers.
 func NewLoader(file *gguf.File, ledger *memory.Ledger) (*StreamingGGUFLoader, error) {
 	r, err := ledger.Allocate(memory.Staging, WorkingBytes)
 	if err != nil {
 		return nil, err
 	}
 	ledger.Counters().Working.Store(ledger.Bytes(memory.Staging))
-	return &StreamingGGUFLoader{file: file, region: r, chunk: r.Bytes()[:limits.ChunkBytes],
-		processor: newChunkProcessor(r, limits.ChunkBytes)}, nil
+	return &StreamingGGUFLoader{file: file, region: r, ring: r.Bytes()[:ringBytes],
+		processor: newChunkProcessor(r, ringBytes)}, nil
 }
 
 // Close frees the buffers. Calling it again does nothing.
@@ -41,7 +41,7 @@ func (l *StreamingGGUFLoader) Close() { l.region.Free() }
 
 // Stream iterates over one tensor. One stream of a loader may be under way at a time.
 func (l *StreamingGGUFLoader) Stream(info gguf.TensorInfo) *TensorStream {
-	return newTensorStream(l.file, info, l.chunk)
+	return newTensorStream(l.file, info, l.ring[:limits.ChunkBytes])
 }
 
 // Target is a tensor and where it goes.
@@ -61,11 +61,15 @@ func (l *StreamingGGUFLoader) Load(targets []Target, cancelled *atomic.Uint32, p
 		return cmp.Or(cmp.Compare(a.Info.Part, b.Info.Part), cmp.Compare(a.Info.Offset, b.Info.Offset))
 	})
 	var loaded, total int64
-	for _, t := range order {
+	infos := make([]gguf.TensorInfo, len(order))
+	for i, t := range order {
+		infos[i] = t.Info
 		total += t.Info.Bytes
 	}
+	ahead := newReadAhead(l.file, infos, l.ring)
+	defer ahead.stop()
 	for _, t := range order {
-		err := l.each(t.Info, cancelled, func(c *TensorChunk) error {
+		err := each(ahead, t.Info.Name, cancelled, func(c *TensorChunk) error {
 			if err := l.processor.Process(c, t.Builder); err != nil {
 				return err
 			}
@@ -87,7 +91,9 @@ func (l *StreamingGGUFLoader) Load(targets []Target, cancelled *atomic.Uint32, p
 
 // ReadFloats decodes a whole tensor into dst, which has as many values as the tensor has elements.
 func (l *StreamingGGUFLoader) ReadFloats(info gguf.TensorInfo, dst []float32, cancelled *atomic.Uint32) error {
-	return l.each(info, cancelled, func(c *TensorChunk) error {
+	ahead := newReadAhead(l.file, []gguf.TensorInfo{info}, l.ring)
+	defer ahead.stop()
+	return each(ahead, info.Name, cancelled, func(c *TensorChunk) error {
 		return l.processor.each(c, func(part *TensorChunk) error {
 			values, err := l.processor.decode(part)
 			copy(dst[part.FirstElement:], values)
@@ -96,12 +102,13 @@ func (l *StreamingGGUFLoader) ReadFloats(info gguf.TensorInfo, dst []float32, ca
 	})
 }
 
-func (l *StreamingGGUFLoader) each(info gguf.TensorInfo, cancelled *atomic.Uint32, fn func(*TensorChunk) error) error {
-	for s := l.Stream(info); ; {
+// each calls fn for the chunks of the tensor under way.
+func each(ahead *readAhead, name string, cancelled *atomic.Uint32, fn func(*TensorChunk) error) error {
+	for {
 		if cancelled != nil && cancelled.Load() != 0 {
-			return errs.New(errs.Aborted, info.Name, "the load was cancelled")
+			return errs.New(errs.Aborted, name, "the load was cancelled")
 		}
-		c, err := s.Next()
+		c, err := ahead.Next()
 		if errors.Is(err, io.EOF) {
 			return nil
 		}

@@ -26,7 +26,8 @@ const (
 	floatBytes   = limits.DecodeElements * 4
 	subBlocks    = limits.DecodeElements / smallestSubBlock
 	decodeBytes  = floatBytes + 2*subBlocks*4
-	loaderBytes  = limits.ChunkBytes + decodeBytes
+	ringBytes    = limits.RingChunks * limits.ChunkBytes
+	loaderBytes  = ringBytes + decodeBytes
 	loaderMargin = limits.WorkingBytes - loaderBytes // compile-time: negative does not fit a uint
 )
 
