@@ -1,0 +1,121 @@
+//go:build unix
+
+package cpu
+
+import (
+	"math"
+	"os"
+	"testing"
+	"unsafe"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+)
+
+// fence places buffers against inaccessible pages: at one run they end at such a page, at the other they
+// begin after one, so that a kernel that reads or writes one element too far dies at once. The trace then
+// shows the wrapper of kernelcall.go with its arguments.
+type fence struct {
+	t     testing.TB
+	atEnd bool
+	maps  [][]byte
+}
+
+// place copies values to a buffer at the fence.
+func place[T any](f *fence, values []T) []T {
+	if len(values) == 0 {
+		return nil
+	}
+	page := os.Getpagesize()
+	size := len(values) * int(unsafe.Sizeof(values[0]))
+	room := (size + page - 1) / page * page
+	m, err := unix.Mmap(-1, 0, room+2*page, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
+	require.NoError(f.t, err)
+	f.maps = append(f.maps, m)
+	require.NoError(f.t, unix.Mprotect(m[:page], unix.PROT_NONE))
+	require.NoError(f.t, unix.Mprotect(m[page+room:], unix.PROT_NONE))
+	at := page
+	if f.atEnd {
+		at += room - size
+	}
+	out := unsafe.Slice((*T)(unsafe.Pointer(&m[at])), len(values))
+	copy(out, values)
+	return out
+}
+
+func (f *fence) release() {
+	for _, m := range f.maps {
+		_ = unix.Munmap(m)
+	}
+	f.maps = nil
+}
+
+// untouched fills outputs: what lies between rows must still be this NaN after a call.
+var untouched = math.Float32frombits(0x7fc0dead)
+
+// unwritten is a matrix of rows that are stride apart, the last one without a gap behind it.
+func unwritten(rows, columns, stride int) []float32 {
+	out := make([]float32, (rows-1)*stride+columns)
+	for i := range out {
+		out[i] = untouched
+	}
+	return out
+}
+
+// requireGaps wants the numbers outside [from, to) of every row untouched.
+func requireGaps(t testing.TB, out []float32, stride, from, to int) {
+	for i, v := range out {
+		if column := i % stride; (column < from || column >= to) && math.Float32bits(v) != math.Float32bits(untouched) {
+			t.Fatalf("value %d of row %d was written", column, i/stride)
+		}
+	}
+}
+
+// everySet runs a kernel with every set that can run here, its buffers before and behind a fence; all must
+// give the bits of the portable set, which are returned.
+func everySet(t testing.TB, run func(s *kernelSet, f *fence) []float32) []float32 {
+	var want []float32
+	sets := availableSets()
+	for i := len(sets) - 1; i >= 0; i-- { // portable is the last
+		for _, atEnd := range []bool{true, false} {
+			f := &fence{t: t, atEnd: atEnd}
+			got := append([]float32(nil), run(sets[i], f)...)
+			f.release()
+			if want == nil {
+				require.Equal(t, "portable", sets[i].name)
+				want = got
+			}
+			requireSame(t, want, got, sets[i].name)
+		}
+	}
+	return want
+}
+
+func availableSets() (sets []*kernelSet) {
+	for i, info := range Sets() {
+		if info.Available() {
+			sets = append(sets, &kernelSets[i])
+		}
+	}
+	return sets
+}
+
+// requireSame compares bits; which NaN a NaN is is left to the processor.
+func requireSame(t testing.TB, want, got []float32, set string) {
+	require.Equal(t, len(want), len(got))
+	for i, w := range want {
+		g := got[i]
+		if math.Float32bits(w) != math.Float32bits(g) && (w == w || g == g) {
+			t.Fatalf("%s: value %d is %g (%x), the portable set's %g (%x)", set, i, g, math.Float32bits(g), w, math.Float32bits(w))
+		}
+	}
+}
+
+// requireNear wants every number within its bound of the float64 computation.
+func requireNear(t testing.TB, want, bound []float64, got []float32) {
+	for i, w := range want {
+		if d := math.Abs(float64(got[i]) - w); !(d <= bound[i]) {
+			t.Fatalf("value %d is %g, want %g, %g apart, allowed %g", i, got[i], w, d, bound[i])
+		}
+	}
+}

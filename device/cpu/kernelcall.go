@@ -1,0 +1,110 @@
+package cpu
+
+/*
+#include "kernels.h"
+
+static void gsk_call_linear(const gsk_kernel_set *s, gsk_linear g, const gsk_matrix *w, int64_t r0, int64_t r1,
+                            int64_t p0, int64_t p1) {
+  g.w = w;
+  s->linear(&g, r0, r1, p0, p1);
+}
+static void gsk_call_prepare(const gsk_kernel_set *s, int32_t fast, const float *x, int64_t k, int16_t *codes,
+                             float *scales, int32_t *sums) {
+  (fast ? s->prepare_fast : s->prepare_exact)(x, k, codes, scales, sums);
+}
+static void gsk_call_norm(const gsk_kernel_set *s, const float *x, const float *add, const float *w,
+                          const float *b, float *out, int64_t n, float epsilon) {
+  s->norm(x, add, w, b, out, n, epsilon);
+}
+static void gsk_call_activate(const gsk_kernel_set *s, int kind, const float *in, float *out, int64_t n) {
+  s->activate(kind, in, out, n);
+}
+static void gsk_call_rotate(const gsk_kernel_set *s, float *row, const float *table, int64_t heads, int64_t size) {
+  s->rotate(row, table, heads, size);
+}
+static void gsk_call_attention(const gsk_kernel_set *s, gsk_attention g) { s->attention(&g); }
+static void gsk_call_mean(const gsk_kernel_set *s, const float *x, int64_t stride, int64_t rows, float *out, int64_t n) {
+  s->mean(x, stride, rows, out, n);
+}
+*/
+import "C"
+
+import (
+	"unsafe"
+
+	"gguf-stream/device"
+)
+
+// Single kernels of a set for tests, which cannot import "C". Slices lie outside the Go heap.
+
+func floats(s []float32) *C.float { return (*C.float)(unsafe.SliceData(s)) }
+
+// preparedRows are activations as codes: [rows][k], scales [rows] or [rows][k/32], sums [rows][k/16].
+type preparedRows struct {
+	codes  []int16
+	scales []float32
+	sums   []int32
+}
+
+func scalesPerRow(fast bool, k int) int {
+	if fast {
+		return k / C.GSK_BLOCK
+	}
+	return 1
+}
+
+func (s *kernelSet) prepare(precision device.Precision, x []float32, to preparedRows) {
+	C.gsk_call_prepare(s.set, flag(precision == device.Fast), floats(x), C.int64_t(len(x)), (*C.int16_t)(unsafe.SliceData(to.codes)),
+		floats(to.scales), (*C.int32_t)(unsafe.SliceData(to.sums)))
+}
+
+// window is the part of a product that a call computes: rows [r0, r1), panels [p0, p1).
+type window struct{ r0, r1, p0, p1 int }
+
+func (s *kernelSet) linear(p *packer, g C.gsk_linear, w window) {
+	C.gsk_call_linear(s.set, g, p.matrix, C.int64_t(w.r0), C.int64_t(w.r1), C.int64_t(w.p0), C.int64_t(w.p1))
+}
+
+// linearCodes multiplies prepared rows.
+func (s *kernelSet) linearCodes(p *packer, precision device.Precision, a preparedRows, bias, out []float32, outStride int, w window) {
+	k := p.matrix.k
+	fast := precision == device.Fast
+	s.linear(p, C.gsk_linear{bias: floats(bias), out: floats(out), out_stride: C.int64_t(outStride), a: C.gsk_rows{
+		data: unsafe.Pointer(unsafe.SliceData(a.codes)), stride: 2 * k, scales: floats(a.scales), sums: (*C.int32_t)(unsafe.SliceData(a.sums)),
+		scale_stride: C.int64_t(scalesPerRow(fast, int(k))), sum_stride: k / C.GSK_LANES, fast: flag(fast)}}, w)
+}
+
+// linearFloats multiplies rows of floats, stride floats apart.
+func (s *kernelSet) linearFloats(p *packer, x []float32, stride int, bias, out []float32, outStride int, w window) {
+	s.linear(p, C.gsk_linear{bias: floats(bias), out: floats(out), out_stride: C.int64_t(outStride),
+		a: C.gsk_rows{data: unsafe.Pointer(unsafe.SliceData(x)), stride: C.int64_t(4 * stride)}}, w)
+}
+
+func (s *kernelSet) norm(x, add, w, b, out []float32, epsilon float32) {
+	C.gsk_call_norm(s.set, floats(x), floats(add), floats(w), floats(b), floats(out), C.int64_t(len(x)), C.float(epsilon))
+}
+
+func (s *kernelSet) activate(a device.Activation, in, out []float32, n int) {
+	C.gsk_call_activate(s.set, C.int(a), floats(in), floats(out), C.int64_t(n))
+}
+
+func (s *kernelSet) rotate(row, table []float32, heads, size int) {
+	C.gsk_call_rotate(s.set, floats(row), floats(table), C.int64_t(heads), C.int64_t(size))
+}
+
+// attentionShape is one text's: rows × heads × head size, rows stride and outStride floats apart.
+type attentionShape struct{ rows, heads, size, stride, outStride int }
+
+func (a attentionShape) scratchFloats() int {
+	return int(C.gsk_attention_scratch(C.int64_t(a.rows), C.int64_t(a.size)))
+}
+
+func (s *kernelSet) attention(a attentionShape, qkv, out, scratch []float32, scale float32) {
+	C.gsk_call_attention(s.set, C.gsk_attention{qkv: floats(qkv), out: floats(out), scratch: floats(scratch),
+		stride: C.int64_t(a.stride), out_stride: C.int64_t(a.outStride), rows: C.int64_t(a.rows), heads: C.int64_t(a.heads),
+		head_size: C.int64_t(a.size), scale: C.float(scale)})
+}
+
+func (s *kernelSet) mean(x []float32, stride, rows int, out []float32) {
+	C.gsk_call_mean(s.set, floats(x), C.int64_t(stride), C.int64_t(rows), floats(out), C.int64_t(len(out)))
+}

@@ -1,0 +1,261 @@
+//go:build unix
+
+package cpu
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"github.com/x448/float16"
+
+	"gguf-stream/device"
+	"gguf-stream/goloader/quant"
+	"gguf-stream/goloader/tensor"
+)
+
+// product is one matrix product with all its numbers: weights as codes or floats, rows of activations.
+type product struct {
+	spec         device.TensorSpec
+	precision    device.Precision
+	rows, n, k   int
+	codes        []int8 // [n][k]
+	scales, mins []float32
+	weights      []float32 // [n][k], of types without codes
+	x            []float32 // [rows][k]
+	bias         []float32 // [n] or nil
+}
+
+// forms are the types whose packed forms differ, so that each form comes once.
+func forms() (types []*quant.Type) {
+	seen := map[any]bool{}
+	for i := range quant.Types() {
+		t := &quant.Types()[i]
+		if form := formOf(t); t.Decode != nil && !seen[form] {
+			seen[form] = true
+			types = append(types, t)
+		}
+	}
+	return types
+}
+
+// numbers draws floats for a product. finite is any number that a weight or an activation may be.
+type numbers interface {
+	byte() byte
+	finite() float32
+}
+
+func newProduct(typ *quant.Type, p device.Precision, rows, n, k int, bias bool, r numbers) *product {
+	m := &product{spec: device.TensorSpec{Name: typ.Name, Shape: tensor.Shape{int64(n), int64(k)}, Type: typ, Role: device.Matrix},
+		precision: p, rows: rows, n: n, k: k, x: draw(rows*k, r.finite)}
+	if bias {
+		m.bias = draw(n, r.finite)
+	}
+	c := typ.Codes
+	if c == nil {
+		m.weights = draw(n*k, func() float32 { return narrow(typ.Name, r.finite()) })
+		return m
+	}
+	scale := r.finite
+	if c.HalfScale {
+		scale = func() float32 { return narrow("F16", r.finite()) }
+	}
+	m.codes = draw(n*k, func() int8 {
+		if c.Bits == 4 {
+			return int8(r.byte() & 15)
+		}
+		return int8(r.byte())
+	})
+	m.scales = draw(n*k/c.SubBlock, scale)
+	if c.Min {
+		m.mins = draw(n*k/c.SubBlock, scale)
+	}
+	return m
+}
+
+func draw[T any](n int, next func() T) []T {
+	s := make([]T, n)
+	for i := range s {
+		s[i] = next()
+	}
+	return s
+}
+
+// narrow is the nearest number that the type holds, never infinite.
+func narrow(name string, f float32) float32 {
+	switch name {
+	case "F16":
+		return float16.Fromfloat32(max(-65504, min(65504, f))).Float32()
+	case "BF16":
+		return math.Float32frombits(math.Float32bits(f) &^ 0xffff)
+	}
+	return f
+}
+
+// weight is element (column, i) in parts that the kernels multiply apart: value = scaled + min.
+func (m *product) weight(column, i int) (scaled, min float64) {
+	at := column*m.k + i
+	c := m.spec.Type.Codes
+	if c == nil {
+		return float64(m.weights[at]), 0
+	}
+	code := m.codes[at]
+	if c.Bits == 4 {
+		code = c.Table[code]
+	}
+	if c.Min {
+		min = float64(m.mins[at/c.SubBlock])
+	}
+	return float64(m.scales[at/c.SubBlock]) * float64(code), min
+}
+
+// step is the distance of neighbouring activation codes at element i of a row.
+func (m *product) step(row []float32, i int) float64 {
+	if m.spec.Type.Codes == nil {
+		return 0
+	}
+	most, levels := row, 32512.0
+	if m.precision == device.Fast {
+		most, levels = row[i/32*32:][:32], 255
+	}
+	lo, hi := 0.0, 0.0
+	for _, v := range most {
+		lo, hi = min(lo, float64(v)), max(hi, float64(v))
+	}
+	if m.precision == device.Exact {
+		return max(-lo, hi) / levels
+	}
+	return (hi - lo) / levels
+}
+
+// want computes the product in float64 with the error that rounding allows: half a step of each activation
+// and a unit in the last place of each addition.
+func (m *product) want(w window) (want, bound []float64) {
+	const ulp = 1.0 / (1 << 23)
+	for r := w.r0; r < w.r1; r++ {
+		row := m.x[r*m.k:][:m.k]
+		steps := make([]float64, m.k)
+		for i := range steps {
+			steps[i] = m.step(row, i)
+		}
+		for c := w.p0 * 32; c < min(m.n, w.p1*32); c++ {
+			sum, size, quantised := 0.0, 0.0, 0.0
+			for i, v := range row {
+				s, min := m.weight(c, i)
+				x := float64(v)
+				sum += x * (s + min)
+				size += math.Abs(x) * (math.Abs(s) + math.Abs(min))
+				quantised += steps[i] * math.Abs(s+min)
+			}
+			if m.bias != nil {
+				sum += float64(m.bias[c])
+				size += math.Abs(float64(m.bias[c]))
+			}
+			want = append(want, sum)
+			bound = append(bound, 0.51*quantised+float64(m.k+8)*ulp*size+1e-30)
+		}
+	}
+	return want, bound
+}
+
+// run packs and multiplies with one set, all buffers at the fence; outputs are [rows][n] with gaps.
+func (m *product) run(s *kernelSet, f *fence, w window) []float32 {
+	size, err := packedBytes(m.spec)
+	require.NoError(f.t, err)
+	p := newPacker(m.spec, place(f, make([]byte, size)))
+	if m.spec.Type.Codes != nil {
+		require.NoError(f.t, p.PackCodes(0, place(f, m.codes), place(f, m.scales), place(f, m.mins)))
+	} else {
+		require.NoError(f.t, p.PackFloats(0, place(f, m.weights)))
+	}
+	stride := m.outStride()
+	out, bias := place(f, unwritten(m.rows, m.n, stride)), place(f, m.bias)
+	if m.spec.Type.Codes == nil {
+		gap := m.k + 3
+		x := make([]float32, (m.rows-1)*gap+m.k)
+		for r := range m.rows {
+			copy(x[r*gap:], m.x[r*m.k:][:m.k])
+		}
+		s.linearFloats(p, place(f, x), gap, bias, out, stride, w)
+		return out
+	}
+	s.linearCodes(p, m.precision, m.prepare(s, f), bias, out, stride, w)
+	return out
+}
+
+func (m *product) outStride() int { return m.n + 5 }
+
+func (m *product) prepare(s *kernelSet, f *fence) preparedRows {
+	scales := scalesPerRow(m.precision == device.Fast, m.k)
+	a := preparedRows{codes: place(f, make([]int16, m.rows*m.k)), scales: place(f, make([]float32, m.rows*scales)),
+		sums: place(f, make([]int32, m.rows*m.k/16))}
+	for r := range m.rows {
+		x := place(f, m.x[r*m.k:][:m.k])
+		s.prepare(m.precision, x, preparedRows{a.codes[r*m.k:], a.scales[r*scales:], a.sums[r*m.k/16:]})
+	}
+	return a
+}
+
+// random draws the ordinary, and now and then the awkward.
+type random struct{ *rand.Rand }
+
+func (r random) byte() byte {
+	return []byte{byte(r.Uint32()), byte(r.Uint32()), byte(r.Uint32()), 0x80, 0x7f}[r.IntN(5)]
+}
+
+func (r random) finite() float32 {
+	switch r.IntN(16) {
+	case 0:
+		return float32(math.Copysign(0, -1))
+	case 1:
+		return float32(r.NormFloat64()) * 1e-40
+	case 2:
+		return float32(r.NormFloat64()) * 1e4
+	}
+	return float32(r.NormFloat64())
+}
+
+// TestLinearAtTheFence: every form in both precisions, every remainder of rows and columns, any window.
+func TestLinearAtTheFence(t *testing.T) {
+	for _, typ := range forms() {
+		depths := []int{32, 96}
+		if typ.Codes == nil {
+			depths = []int{1, 2, 7, 33}
+		}
+		for _, precision := range []device.Precision{device.Exact, device.Fast} {
+			t.Run(fmt.Sprint(typ.Name, " precision ", precision), func(t *testing.T) {
+				r := random{rand.New(rand.NewPCG(5, uint64(typ.ID)))}
+				for _, k := range depths {
+					for _, n := range []int{1, 33, 95} {
+						for rows := 1; rows <= 13; rows++ {
+							m := newProduct(typ, precision, rows, n, k, rows%2 == 0, r)
+							m.check(t, window{0, rows, 0, (n + 31) / 32})
+						}
+						m := newProduct(typ, precision, 25, n, k, true, r)
+						m.check(t, window{3, 25, (n - 1) / 32, (n + 31) / 32})
+					}
+				}
+			})
+		}
+	}
+}
+
+// check compares a window of the product over all sets and with float64.
+func (m *product) check(t testing.TB, w window) {
+	got := everySet(t, func(s *kernelSet, f *fence) []float32 { return m.run(s, f, w) })
+	stride := m.outStride()
+	from, to := w.p0*32, min(m.n, w.p1*32)
+	requireGaps(t, got, stride, from, to)
+	var part []float32
+	for r := range m.rows {
+		if row := got[r*stride:]; r >= w.r0 && r < w.r1 {
+			part = append(part, row[from:to]...)
+		} else {
+			requireGaps(t, row[:m.n], stride, 0, 0)
+		}
+	}
+	want, bound := m.want(w)
+	requireNear(t, want, bound, part)
+}

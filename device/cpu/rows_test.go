@@ -1,0 +1,314 @@
+//go:build unix
+
+package cpu
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"gguf-stream/device"
+)
+
+// rowLengths: all remainders of 16 lanes twice, and real widths.
+var rowLengths = append(sequence(1, 35), 47, 48, 49, 384, 1023)
+
+func sequence(from, to int) (s []int) {
+	for i := from; i <= to; i++ {
+		s = append(s, i)
+	}
+	return s
+}
+
+// special are numbers of which only the bits are compared.
+var special = []float32{float32(math.Inf(1)), float32(math.Inf(-1)), float32(math.NaN()), math.MaxFloat32, -math.MaxFloat32,
+	math.SmallestNonzeroFloat32, float32(math.Copysign(0, -1)), 1e-38, 88.8, -88.8, 6, -6, 126, -126}
+
+func newRandom(seed uint64) random { return random{rand.New(rand.NewPCG(seed, 6))} }
+
+// ordinary numbers are those whose results are compared with float64.
+func (r random) ordinary() float32 { return float32(r.NormFloat64() * 3) }
+
+func (r random) extreme() float32 {
+	if r.IntN(3) == 0 {
+		return special[r.IntN(len(special))]
+	}
+	return r.finite()
+}
+
+// eachKind runs a check with ordinary numbers and with extreme ones, of which no bound is asked.
+func eachKind(r random, check func(next func() float32, bounded bool)) {
+	check(r.ordinary, true)
+	check(r.finite, false)
+	check(r.extreme, false)
+}
+
+func TestPrepareAtTheFence(t *testing.T) {
+	r := newRandom(1)
+	zero, tiny := func() float32 { return 0 }, func() float32 { return 1e-42 }
+	for _, k := range []int{32, 64, 96, 384} {
+		for _, precision := range []device.Precision{device.Exact, device.Fast} {
+			for _, next := range []func() float32{r.ordinary, r.finite, zero, tiny} {
+				checkPrepare(t, precision, draw(k, next))
+			}
+		}
+	}
+}
+
+// checkPrepare: all sets give the same codes, their sums are right, and code·scale is the number within half a step.
+func checkPrepare(t *testing.T, precision device.Precision, x []float32) {
+	k := len(x)
+	m := &product{precision: precision, rows: 1, k: k, x: x}
+	var codes []int16
+	scales := everySet(t, func(s *kernelSet, f *fence) []float32 {
+		a := m.prepare(s, f)
+		for i, sum := range a.sums {
+			for _, c := range a.codes[16*i:][:16] {
+				sum -= int32(c)
+			}
+			require.Zero(t, sum, "%s: the sum of 16 codes", s.name)
+		}
+		if codes == nil {
+			codes = slices.Clone(a.codes)
+		}
+		require.Equal(t, codes, a.codes, s.name)
+		return a.scales
+	})
+	for i, c := range codes {
+		require.LessOrEqual(t, max(c, -c), int16(32512))
+		scale := float64(scales[i*len(scales)/k])
+		require.InDelta(t, float64(x[i]), float64(c)*scale, 0.51*scale+1e-30)
+	}
+}
+
+func TestNormAtTheFence(t *testing.T) {
+	r := newRandom(2)
+	for _, n := range rowLengths {
+		eachKind(r, func(next func() float32, bounded bool) {
+			x, w, b := draw(n, next), draw(n, r.ordinary), draw(n, r.ordinary)
+			for _, add := range [][]float32{nil, draw(n, next)} {
+				run := func(in, out func(*fence) []float32) []float32 {
+					return everySet(t, func(s *kernelSet, f *fence) []float32 {
+						xs := in(f)
+						to := xs
+						if out != nil {
+							to = out(f)
+						}
+						s.norm(xs, place(f, add), place(f, w), place(f, b), to, 1e-5)
+						return to
+					})
+				}
+				input := func(f *fence) []float32 { return place(f, x) }
+				got := run(input, func(f *fence) []float32 { return place(f, unwritten(1, n, n)) })
+				requireSame(t, got, run(input, nil), "in place")
+				if bounded {
+					want, bound := wantNorm(x, add, w, b)
+					requireNear(t, want, bound, got)
+				}
+			}
+		})
+	}
+}
+
+func wantNorm(x, add, w, b []float32) (want, bound []float64) {
+	y, mean, variance := make([]float64, len(x)), 0.0, 0.0
+	for i := range y {
+		y[i] = float64(x[i])
+		if add != nil {
+			y[i] += float64(add[i])
+		}
+		mean += y[i] / float64(len(y))
+	}
+	for _, v := range y {
+		variance += (v - mean) * (v - mean) / float64(len(y))
+	}
+	scale := 1 / math.Sqrt(variance+1e-5)
+	for i, v := range y {
+		want = append(want, (v-mean)*scale*float64(w[i])+float64(b[i]))
+		// the mean's error counts against the deviation: a row of one number has none
+		size := (1 + math.Abs(v) + math.Abs(mean)) * scale
+		bound = append(bound, 1e-6*(math.Abs(float64(w[i]))*size+math.Abs(float64(b[i]))))
+	}
+	return want, bound
+}
+
+func TestActivateAtTheFence(t *testing.T) {
+	r := newRandom(3)
+	for _, a := range []device.Activation{device.GELU, device.GatedSiLU, device.GatedGELU} {
+		for _, n := range rowLengths {
+			eachKind(r, func(next func() float32, bounded bool) {
+				in := draw(n, next)
+				if a.Gated() {
+					in = append(in, draw(n, r.ordinary)...)
+				}
+				got := everySet(t, func(s *kernelSet, f *fence) []float32 {
+					out := place(f, unwritten(1, n, n))
+					s.activate(a, place(f, in), out, n)
+					return out
+				})
+				requireSame(t, got, everySet(t, func(s *kernelSet, f *fence) []float32 {
+					row := place(f, in)
+					s.activate(a, row, row, n)
+					return row[:n]
+				}), "in place")
+				if bounded {
+					want, bound := wantActivation(a, in, n)
+					requireNear(t, want, bound, got)
+				}
+			})
+		}
+	}
+}
+
+// wantActivation: GELU's polynomial is within 4e-7 (kernels_numbers.h), exp within an ulp of its argument.
+func wantActivation(a device.Activation, in []float32, n int) (want, bound []float64) {
+	for i, v := range in[:n] {
+		x, up := float64(v), 1.0
+		y := x / 2 * math.Erfc(-x/math.Sqrt2)
+		if a == device.GatedSiLU {
+			y = x / (1 + math.Exp(-x))
+		}
+		if a.Gated() {
+			up = float64(in[n+i])
+		}
+		want = append(want, y*up)
+		bound = append(bound, 1e-6*(1+math.Abs(x))*math.Abs(up))
+	}
+	return want, bound
+}
+
+func TestRotateAtTheFence(t *testing.T) {
+	r := newRandom(4)
+	for heads := 1; heads <= 3; heads++ {
+		for size := 2; size <= 70; size += 2 {
+			eachKind(r, func(next func() float32, bounded bool) {
+				row, table := draw(heads*size, next), draw(size, r.ordinary)
+				got := everySet(t, func(s *kernelSet, f *fence) []float32 {
+					out := place(f, row)
+					s.rotate(out, place(f, table), heads, size)
+					return out
+				})
+				if bounded {
+					want, bound := wantRotation(row, table, size)
+					requireNear(t, want, bound, got)
+				}
+			})
+		}
+	}
+}
+
+func wantRotation(row, table []float32, size int) (want, bound []float64) {
+	half := size / 2
+	for i := range row {
+		j := i % size
+		cos, sin := float64(table[j%half*2]), float64(table[j%half*2+1])
+		x, y := float64(row[i-j+j%half]), float64(row[i-j+j%half+half])
+		if j < half {
+			want = append(want, x*cos-y*sin)
+		} else {
+			want = append(want, y*cos+x*sin)
+		}
+		bound = append(bound, 2e-7*(math.Abs(x)+math.Abs(y))*(math.Abs(cos)+math.Abs(sin)))
+	}
+	return want, bound
+}
+
+func TestMeanAtTheFence(t *testing.T) {
+	r := newRandom(5)
+	for _, n := range rowLengths {
+		for _, rows := range []int{1, 2, 3, 16, 17} {
+			eachKind(r, func(next func() float32, bounded bool) {
+				stride := n + 3
+				x := draw((rows-1)*stride+n, next)
+				got := everySet(t, func(s *kernelSet, f *fence) []float32 {
+					out := place(f, unwritten(1, n, n))
+					s.mean(place(f, x), stride, rows, out)
+					return out
+				})
+				if !bounded {
+					return
+				}
+				want, bound := make([]float64, n), make([]float64, n)
+				for i := range want {
+					for row := range rows {
+						v := float64(x[row*stride+i])
+						want[i] += v / float64(rows)
+						bound[i] += 2e-7 * math.Abs(v)
+					}
+				}
+				requireNear(t, want, bound, got)
+			})
+		}
+	}
+}
+
+func TestAttentionAtTheFence(t *testing.T) {
+	for _, size := range []int{1, 6, 16, 24, 32, 33, 64, 80} {
+		for _, heads := range []int{1, 3} {
+			t.Run(fmt.Sprint(heads, " heads of ", size), func(t *testing.T) {
+				r := newRandom(uint64(size))
+				for _, rows := range []int{1, 2, 3, 4, 5, 7, 8, 15, 16, 17, 31, 33, 63, 65} {
+					a := attentionShape{rows: rows, heads: heads, size: size, stride: 3*heads*size + 5, outStride: heads*size + 7}
+					eachKind(r, func(next func() float32, bounded bool) { checkAttention(t, r, a, next, bounded) })
+				}
+			})
+		}
+	}
+}
+
+func checkAttention(t *testing.T, r random, a attentionShape, next func() float32, bounded bool) {
+	width := a.heads * a.size
+	qkv := draw((a.rows-1)*a.stride+3*width, next)
+	scale := float32(0.3 / math.Sqrt(float64(a.size)))
+	got := everySet(t, func(s *kernelSet, f *fence) []float32 {
+		out := place(f, unwritten(a.rows, width, a.outStride))
+		scratch := place(f, draw(a.scratchFloats(), r.extreme)) // whatever an earlier call left
+		s.attention(a, place(f, qkv), out, scratch, scale)
+		return out
+	})
+	requireGaps(t, got, a.outStride, 0, width)
+	if !bounded {
+		return
+	}
+	for row := range a.rows {
+		for h := range a.heads {
+			want, bound := wantAttention(a, qkv, scale, row, h)
+			requireNear(t, want, bound, got[row*a.outStride+h*a.size:][:a.size])
+		}
+	}
+}
+
+// wantAttention is one head of one row: a score's error is that of its sum, and every weight's error is
+// bounded by the largest score's.
+func wantAttention(a attentionShape, qkv []float32, scale float32, row, head int) (want, bound []float64) {
+	width := a.heads * a.size
+	scores, top, size := make([]float64, a.rows), math.Inf(-1), 0.0
+	for j := range scores {
+		q, k := qkv[row*a.stride+head*a.size:], qkv[j*a.stride+width+head*a.size:]
+		magnitude := 0.0
+		for d := range a.size {
+			p := float64(q[d]) * float64(k[d]) * float64(scale)
+			scores[j] += p
+			magnitude += math.Abs(p)
+		}
+		top, size = max(top, scores[j]), max(size, magnitude)
+	}
+	total := 0.0
+	for j := range scores {
+		scores[j] = math.Exp(scores[j] - top)
+		total += scores[j]
+	}
+	want, bound = make([]float64, a.size), make([]float64, a.size)
+	for j, s := range scores {
+		for d := range a.size {
+			v := float64(qkv[j*a.stride+2*width+head*a.size+d])
+			want[d] += s / total * v
+			bound[d] += s/total*math.Abs(v)*1e-6*(1+size) + 1e-30
+		}
+	}
+	return want, bound
+}
