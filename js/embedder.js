@@ -1,6 +1,6 @@
-const path = require('node:path');
 const { EventEmitter } = require('node:events');
-const { Kind, call, native } = require('./native');
+const { Kind, call, closeTarget, isLost, native, processCore } = require('./native');
+const { bundledModel } = require('./locate');
 const { GgufError, argumentError, closedError } = require('./errors');
 const { CrashPrevention, MemoryGuard, memoryReport } = require('./memory');
 const { resolveModel } = require('./hub/download');
@@ -9,11 +9,11 @@ const { checkSettings, outputs, quantizeRows } = require('./quantize');
 
 /**
  * @import { CallOptions, EmbedManyOptions, LoadOptions, LoadProgress, ModelInfo, Details } from './index.js'
+ * @import { Target } from './native'
  * @import { Numbers } from './quantize'
  * @typedef {{ vectors: Numbers, scales?: number[], tokens?: number[], truncated?: number[] }} Slice
  */
 
-const defaultModel = path.join(__dirname, '..', 'models', 'all-MiniLM-L6-v2.Q8_0.gguf');
 const defaultTextBytes = 1 << 20;
 const defaultQueuedTexts = 65536;
 
@@ -22,9 +22,9 @@ const sliceTexts = 256;
 const sliceUnits = 128 * 1024; // UTF-16
 const slicesUnderWay = 2; // one computes, one waits
 
-/** Handles of embedders that were dropped without close(). @type {FinalizationRegistry<{ handle: number }>} */
+/** Handles of embedders that were dropped without close(). @type {FinalizationRegistry<{ target?: Target }>} */
 const forgotten = new FinalizationRegistry((state) => {
-  if (state.handle) call(Kind.close, { handle: state.handle }).catch(() => {});
+  if (state.target) closeTarget(Kind.close, state.target).catch(() => {});
 });
 
 /** A model's users' handle: lazy, shared by concurrent callers. Made by loadEmbedder. */
@@ -35,8 +35,8 @@ class Embedder extends EventEmitter {
   #watch = new CrashPrevention();
   /** @type {Promise<this> | undefined} */
   #ready;
-  /** @type {{ handle: number }} */
-  #state = { handle: 0 };
+  /** @type {{ target?: Target }} */
+  #state = {};
   /** @type {ModelInfo | undefined} */
   #info;
   #closed = false;
@@ -61,6 +61,7 @@ class Embedder extends EventEmitter {
 
   #load() {
     if (this.#closed) throw closedError('embedder');
+    if (this.#state.target && isLost(this.#state.target)) this.#state.target = this.#ready = undefined;
     this.#ready ??= this.#open().catch((e) => {
       this.#ready = undefined;
       throw e;
@@ -68,8 +69,20 @@ class Embedder extends EventEmitter {
     return this.#ready;
   }
 
+  #core() {
+    return this.#options.isolation === 'process' ? processCore() : native();
+  }
+
+  /** The open model, loaded first where that has to be. @returns {Promise<Target>} */
+  async #target() {
+    const { target } = this.#state;
+    if (!target || isLost(target)) await this.#load();
+    if (this.#closed) throw closedError('embedder');
+    return /** @type {Target} */ (this.#state.target);
+  }
+
   async #open() {
-    const { model: named = defaultModel, precision, threads, device, memoryLimit, pooling, maxTokens, signal, onProgress } = this.#options;
+    const { model: named = bundledModel(), precision, threads, device, memoryLimit, pooling, maxTokens, signal, onProgress } = this.#options;
     const wantsProgress = onProgress || this.listenerCount('progress') > 0;
     /** @param {LoadProgress} p */
     const report = (p) => {
@@ -81,12 +94,12 @@ class Embedder extends EventEmitter {
     const stop = AbortSignal.any([this.#stop.signal, ...(signal ? [signal] : [])]);
     const model = await resolveModel(named, { signal: stop, onProgress: report });
     const request = { path: model, precision, threads, device, memoryLimit, pooling, maxTokens };
-    const { reply } = await call(Kind.open, { request, signal, progress: wantsProgress ? progress : undefined });
+    const { reply, target } = await call(Kind.open, { core: this.#core(), request, signal, progress: wantsProgress ? progress : undefined });
     if (this.#closed) {
-      await call(Kind.close, { handle: reply.handle });
+      await closeTarget(Kind.close, /** @type {Target} */ (target));
       throw closedError('embedder');
     }
-    this.#state.handle = reply.handle;
+    this.#state.target = target;
     this.#info = Object.freeze(reply.info);
     return this;
   }
@@ -119,9 +132,7 @@ class Embedder extends EventEmitter {
   async #embedSlice(texts, o) {
     const { signal, output, matrix: _, ranges, bitOrder, ...request } = o;
     await this.#watch.check();
-    if (!this.#info) await this.#load();
-    if (this.#closed) throw closedError('embedder');
-    const done = await call(Kind.embed, { handle: this.#state.handle, request, texts, signal });
+    const done = await call(Kind.embed, { target: await this.#target(), request, texts, signal });
     const vectors = new Float32Array(/** @type {ArrayBuffer} */ (done.output));
     return { ...quantizeRows(vectors, texts.length, output, { ranges, bitOrder }), ...done.reply };
   }
@@ -241,9 +252,7 @@ class Embedder extends EventEmitter {
     options.checkText(text, 'text', this.#options.maxTextBytes);
     const { signal, ...request } = options.check(given, options.tokenizeOptions, 'options');
     if (request.parseSpecial === undefined && this.#callDefaults.parseSpecial !== undefined) request.parseSpecial = this.#callDefaults.parseSpecial;
-    if (!this.#info) await this.#load();
-    if (this.#closed) throw closedError('embedder');
-    return call(Kind.tokenize, { handle: this.#state.handle, texts: [text], request: { ...request, count }, signal });
+    return call(Kind.tokenize, { target: await this.#target(), texts: [text], request: { ...request, count }, signal });
   }
 
   /** @param {string} text @param {object} [o] */
@@ -268,7 +277,7 @@ class Embedder extends EventEmitter {
   }
 
   memory() {
-    return memoryReport();
+    return memoryReport(this.#core());
   }
 
   /** Rejects what is queued with ERR_CLOSED and waits for what runs. */
@@ -282,9 +291,9 @@ class Embedder extends EventEmitter {
     this.#stop.abort(closedError('embedder'));
     forgotten.unregister(this);
     await this.#ready?.catch(() => {});
-    const { handle } = this.#state;
-    this.#state.handle = 0;
-    if (handle) await call(Kind.close, { handle });
+    const { target } = this.#state;
+    this.#state.target = undefined;
+    if (target) await closeTarget(Kind.close, target);
   }
 
   async [Symbol.asyncDispose ?? Symbol.for('nodejs.asyncDispose')]() {

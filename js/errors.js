@@ -57,4 +57,9 @@ function closedError(what) {
   return new GgufError({ code: 'ERR_CLOSED', kind: 'state', message: `the ${what} is closed` });
 }
 
-module.exports = { GgufError, fromNative, callerStack, argumentError, closedError };
+/** What a handle of a child process that died gives. */
+function lostError() {
+  return new GgufError({ code: 'ERR_PROCESS_DIED', kind: 'io', message: "the core's process that held this ended; open it again" });
+}
+
+module.exports = { GgufError, fromNative, callerStack, argumentError, closedError, lostError };

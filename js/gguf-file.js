@@ -1,9 +1,12 @@
-const { Kind, call } = require('./native');
+const { Kind, call, closeTarget } = require('./native');
 const { closedError, argumentError } = require('./errors');
 const { resolveModel } = require('./hub/download');
 const options = require('./options');
 
-/** @import { GgufFileInfo, MetadataValue, TensorInfo, MemoryPlan } from './index.js' */
+/**
+ * @import { GgufFileInfo, MetadataValue, TensorInfo, MemoryPlan } from './index.js'
+ * @import { Target } from './native'
+ */
 
 const page = 1024;
 const named = new Map([
@@ -55,23 +58,23 @@ class MetadataArray {
 
 /** An open GGUF file. Made by openGguf. */
 class GgufFile {
-  /** @type {number} */
-  #handle;
+  /** @type {Target | undefined} */
+  #target;
   #signal;
   /** @type {TensorInfo[] | undefined} */
   #tensors;
 
-  /** @param {number} handle @param {GgufFileInfo} info @param {AbortSignal | undefined} signal */
-  constructor(handle, info, signal) {
-    this.#handle = handle;
+  /** @param {Target} target @param {GgufFileInfo} info @param {AbortSignal | undefined} signal */
+  constructor(target, info, signal) {
+    this.#target = target;
     this.#signal = signal;
     this.info = Object.freeze(info);
   }
 
   /** @param {number} kind @param {object} [request] */
   async #job(kind, request) {
-    if (!this.#handle) throw closedError('file');
-    return call(kind, { handle: this.#handle, request, signal: this.#signal });
+    if (!this.#target) throw closedError('file');
+    return call(kind, { target: this.#target, request, signal: this.#signal });
   }
 
   /** @param {object} request */
@@ -137,9 +140,9 @@ class GgufFile {
   }
 
   async close() {
-    const handle = this.#handle;
-    this.#handle = 0;
-    if (handle) await call(Kind.fileClose, { handle });
+    const target = this.#target;
+    this.#target = undefined;
+    if (target) await closeTarget(Kind.fileClose, target);
   }
 
   async [Symbol.asyncDispose ?? Symbol.for('nodejs.asyncDispose')]() {
@@ -155,8 +158,8 @@ class GgufFile {
 async function openGguf(file, given) {
   options.checkPath(file, 'path');
   const { signal } = options.check(given, options.fileOptions, 'options');
-  const { reply } = await call(Kind.fileOpen, { request: { path: await resolveModel(file, { signal }) }, signal });
-  return new GgufFile(reply.handle, reply.info, signal);
+  const { reply, target } = await call(Kind.fileOpen, { request: { path: await resolveModel(file, { signal }) }, signal });
+  return new GgufFile(/** @type {Target} */ (target), reply.info, signal);
 }
 
 module.exports = { GgufFile, MetadataArray, openGguf };

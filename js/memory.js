@@ -5,7 +5,10 @@ const { EventEmitter } = require('node:events');
 const { native } = require('./native');
 const { GgufError, argumentError } = require('./errors');
 
-/** @import { MemoryReport } from './index.js' */
+/**
+ * @import { MemoryReport } from './index.js'
+ * @import { Core } from './native'
+ */
 
 const heapAllocationBytes = 10485760; // limits.HeapAllocationBytes
 const defaultBudgetBytes = 2 * 1024 ** 3;
@@ -77,9 +80,9 @@ class MemoryMonitor {
   }
 }
 
-/** @returns {MemoryReport} */
-function memoryReport() {
-  const c = native().counters();
+/** @param {Pick<Core, 'counters'>} [core] @returns {MemoryReport} */
+function memoryReport(core = native()) {
+  const c = core.counters();
   const heap = v8.getHeapStatistics();
   const { weights, activations, staging, vocab, index, output } = c;
   return {

@@ -41,6 +41,7 @@ const loadOptions = {
   precision: oneOf('exact', 'fast'),
   threads: integer(1, 1024),
   device: oneOf('auto', 'cpu'),
+  isolation: oneOf('auto', 'process'),
   memoryLimit: integer(1, Number.MAX_SAFE_INTEGER),
   pooling: oneOf('mean', 'cls', 'last'),
   maxTextBytes: integer(1, 1 << 30),
