@@ -21,7 +21,7 @@ var floors = map[string]int{
 	"goloader/encoder":  4,
 	"goloader/embedder": 5,
 	"goloader/jobs":     6,
-	"goloader/capi":     7, "scripts/genmodels": 7,
+	"goloader/capi":     7, "goloader/process": 7, "scripts/genmodels": 7,
 }
 
 // cgoPackages may import "C"; all else builds without a C compiler.

@@ -10,7 +10,7 @@ type Feed uint8
 
 // The feeds.
 const (
-	FeedBlocks Feed = iota // the file's blocks, unchanged (Lookup)
+	FeedBlocks Feed = iota // the file's blocks, unchanged
 	FeedCodes              // integer codes, scales and mins (quant.CodesForm)
 	FeedFloats             // float32
 )

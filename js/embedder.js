@@ -1,25 +1,31 @@
-const path = require('node:path');
 const { EventEmitter } = require('node:events');
-const { Kind, call, native, unlessAborted, closedWhenForgotten } = require('./native');
-const { GgufError, argumentError, callerStack, closedError } = require('./errors');
+const { Kind, call, closeTarget, isLost, native, processCore } = require('./native');
+const { bundledModel } = require('./locate');
+const { GgufError, argumentError, closedError } = require('./errors');
 const { CrashPrevention, MemoryGuard, memoryReport } = require('./memory');
 const { resolveModel } = require('./hub/download');
 const options = require('./options');
 const { checkSettings, outputs, quantizeRows } = require('./quantize');
-const { fitOneSlice, inSlices } = require('./slices');
 
 /**
  * @import { CallOptions, EmbedManyOptions, LoadOptions, LoadProgress, ModelInfo, Details } from './index.js'
+ * @import { Target } from './native'
  * @import { Numbers } from './quantize'
- * @import { Caller } from './errors'
  * @typedef {{ vectors: Numbers, scales?: number[], tokens?: number[], truncated?: number[] }} Slice
  */
 
-const defaultModel = path.join(__dirname, '..', 'models', 'all-MiniLM-L6-v2.Q8_0.gguf');
 const defaultTextBytes = 1 << 20;
 const defaultQueuedTexts = 65536;
 
-const forgotten = closedWhenForgotten(Kind.close);
+// A slice is what one job takes: copying it holds the JS thread for well under a millisecond.
+const sliceTexts = 256;
+const sliceUnits = 128 * 1024; // UTF-16
+const slicesUnderWay = 2; // one computes, one waits
+
+/** Handles of embedders that were dropped without close(). @type {FinalizationRegistry<{ target?: Target }>} */
+const forgotten = new FinalizationRegistry((state) => {
+  if (state.target) closeTarget(Kind.close, state.target).catch(() => {});
+});
 
 /** A model's users' handle: lazy, shared by concurrent callers. Made by loadEmbedder. */
 class Embedder extends EventEmitter {
@@ -29,8 +35,8 @@ class Embedder extends EventEmitter {
   #watch = new CrashPrevention();
   /** @type {Promise<this> | undefined} */
   #ready;
-  /** @type {{ handle: number }} */
-  #state = { handle: 0 };
+  /** @type {{ target?: Target }} */
+  #state = {};
   /** @type {ModelInfo | undefined} */
   #info;
   #closed = false;
@@ -50,39 +56,50 @@ class Embedder extends EventEmitter {
 
   /** Loads the model now. Concurrent callers share one load; a failed one may be tried again. */
   async ready() {
-    return this.#load(callerStack(this.ready));
+    return this.#load();
   }
 
-  /** @param {Caller} caller */
-  #load(caller) {
+  #load() {
     if (this.#closed) throw closedError('embedder');
-    this.#ready ??= this.#open(caller).catch((e) => {
+    if (this.#state.target && isLost(this.#state.target)) this.#state.target = this.#ready = undefined;
+    this.#ready ??= this.#open().catch((e) => {
       this.#ready = undefined;
       throw e;
     });
     return this.#ready;
   }
 
-  /** @param {Caller} caller */
-  async #open(caller) {
-    const { model: named = defaultModel, precision, threads, device, memoryLimit, pooling, maxTokens, signal, onProgress } = this.#options;
+  #core() {
+    return this.#options.isolation === 'process' ? processCore() : native();
+  }
+
+  /** The open model, loaded first where that has to be. @returns {Promise<Target>} */
+  async #target() {
+    const { target } = this.#state;
+    if (!target || isLost(target)) await this.#load();
+    if (this.#closed) throw closedError('embedder');
+    return /** @type {Target} */ (this.#state.target);
+  }
+
+  async #open() {
+    const { model: named = bundledModel(), precision, threads, device, memoryLimit, pooling, maxTokens, signal, onProgress } = this.#options;
     const wantsProgress = onProgress || this.listenerCount('progress') > 0;
     /** @param {LoadProgress} p */
     const report = (p) => {
       onProgress?.(p);
       this.emit('progress', p);
     };
-    /** @param {number} loadedBytes @param {number} totalBytes @param {string} tensor */
-    const progress = (loadedBytes, totalBytes, tensor) => report({ phase: 'load', loadedBytes, totalBytes, tensor });
+    /** @param {number} loadedBytes @param {number} totalBytes */
+    const progress = (loadedBytes, totalBytes) => report({ phase: 'load', loadedBytes, totalBytes });
     const stop = AbortSignal.any([this.#stop.signal, ...(signal ? [signal] : [])]);
     const model = await resolveModel(named, { signal: stop, onProgress: report });
     const request = { path: model, precision, threads, device, memoryLimit, pooling, maxTokens };
-    const { reply } = await call(Kind.open, { request, signal, progress: wantsProgress ? progress : undefined, caller });
+    const { reply, target } = await call(Kind.open, { core: this.#core(), request, signal, progress: wantsProgress ? progress : undefined });
     if (this.#closed) {
-      await call(Kind.close, { handle: reply.handle });
+      await closeTarget(Kind.close, /** @type {Target} */ (target));
       throw closedError('embedder');
     }
-    this.#state.handle = reply.handle;
+    this.#state.target = target;
     this.#info = Object.freeze(reply.info);
     return this;
   }
@@ -110,16 +127,12 @@ class Embedder extends EventEmitter {
    * One job of texts.
    * @param {string[]} texts
    * @param {Record<string, any>} o
-   * @param {Caller} caller
    * @returns {Promise<Slice>}
    */
-  async #embedSlice(texts, o, caller) {
+  async #embedSlice(texts, o) {
     const { signal, output, matrix: _, ranges, bitOrder, ...request } = o;
-    signal?.throwIfAborted();
     await this.#watch.check();
-    if (!this.#info) await unlessAborted(this.#load(caller), signal);
-    if (this.#closed) throw closedError('embedder');
-    const done = await call(Kind.embed, { handle: this.#state.handle, request, texts, signal, caller });
+    const done = await call(Kind.embed, { target: await this.#target(), request, texts, signal });
     const vectors = new Float32Array(/** @type {ArrayBuffer} */ (done.output));
     return { ...quantizeRows(vectors, texts.length, output, { ranges, bitOrder }), ...done.reply };
   }
@@ -130,12 +143,11 @@ class Embedder extends EventEmitter {
    * @returns {Promise<any>}
    */
   async embed(text, callOptions) {
-    const caller = callerStack(this.embed);
     options.checkText(text, 'text', this.#options.maxTextBytes);
     const o = this.#callOptions(callOptions, options.callOptions);
     this.#enqueue(1);
     try {
-      const slice = await this.#embedSlice([text], o, caller);
+      const slice = await this.#embedSlice([text], o);
       return each({ ...slice, count: 1 }).next().value;
     } finally {
       this.#queued--;
@@ -148,7 +160,6 @@ class Embedder extends EventEmitter {
    * @returns {Promise<any>}
    */
   async embedMany(texts, callOptions) {
-    const caller = callerStack(this.embedMany);
     if (!Array.isArray(texts)) throw argumentError('texts', 'an array of strings', texts);
     const o = this.#callOptions(callOptions, options.manyOptions);
     const list = texts.slice(); // the caller may change theirs while we work
@@ -157,32 +168,31 @@ class Embedder extends EventEmitter {
     if (o.details && matrix) throw argumentError('details', 'absent with a matrix', true);
     this.#enqueue(list.length);
     try {
-      return matrix ? await this.#matrix(list, o, caller) : await this.#vectors(list, o, caller);
+      return matrix ? await this.#matrix(list, o) : await this.#vectors(list, o);
     } finally {
       this.#queued -= list.length;
     }
   }
 
-  /** @param {string[]} list @param {Record<string, any>} o @param {Caller} caller */
-  async #vectors(list, o, caller) {
+  /** @param {string[]} list @param {Record<string, any>} o */
+  async #vectors(list, o) {
     MemoryGuard.check(list.length * 8);
     /** @type {(Numbers | Details<Numbers>)[]} */
     const out = [];
-    for await (const slice of this.#slices(list, o, caller)) for (const v of each(slice)) out.push(v);
+    for await (const slice of this.#slices(list, o)) for (const v of each(slice)) out.push(v);
     return out;
   }
 
-  /** One array over memory of the core's, filled slice by slice. @param {string[]} list @param {Record<string, any>} o @param {Caller} caller */
-  async #matrix(list, o, caller) {
+  /** @param {string[]} list @param {Record<string, any>} o */
+  async #matrix(list, o) {
     const NumberArray = outputs[/** @type {keyof typeof outputs} */ (o.output)]?.array ?? Float32Array;
     if (list.length === 0) return new NumberArray(0);
-    if (fitOneSlice(list)) return (await this.#embedSlice(list, o, caller)).vectors;
+    if (fitsOneSlice(list)) return (await this.#embedSlice(list, o)).vectors;
     /** @type {Numbers | undefined} */
     let matrix;
     let at = 0;
-    for await (const { vectors, count } of this.#slices(list, o, caller)) {
-      const bytes = (vectors.byteLength / count) * list.length;
-      matrix ??= new NumberArray(/** @type {ArrayBuffer} */ ((await call(Kind.output, { request: { bytes }, caller })).output));
+    for await (const { vectors, count } of this.#slices(list, o)) {
+      matrix ??= new NumberArray((vectors.length / count) * list.length);
       matrix.set(vectors, at);
       at += vectors.length;
     }
@@ -193,10 +203,22 @@ class Embedder extends EventEmitter {
    * The texts' vectors slice by slice, in order, with a few slices under way.
    * @param {Iterable<string> | AsyncIterable<string>} texts
    * @param {Record<string, any>} o
-   * @param {Caller} caller
+   * @returns {AsyncGenerator<Slice & { count: number }>}
    */
-  #slices(texts, o, caller) {
-    return inSlices(texts, o.signal, async (slice, signal) => ({ ...(await this.#embedSlice(slice, { ...o, signal }, caller)), count: slice.length }));
+  async *#slices(texts, o) {
+    /** @type {Promise<Slice & { count: number }>[]} */
+    const underWay = [];
+    try {
+      for await (const slice of slicesOf(texts)) {
+        const job = this.#embedSlice(slice, o).then((s) => ({ ...s, count: slice.length }));
+        job.catch(() => {}); // it is awaited below, in order
+        underWay.push(job);
+        if (underWay.length >= slicesUnderWay) yield await /** @type {Promise<Slice & { count: number }>} */ (underWay.shift());
+      }
+      while (underWay.length > 0) yield await /** @type {Promise<Slice & { count: number }>} */ (underWay.shift());
+    } finally {
+      await Promise.allSettled(underWay);
+    }
   }
 
   /**
@@ -209,11 +231,11 @@ class Embedder extends EventEmitter {
     if (typeof texts === 'string' || (typeof source?.[Symbol.asyncIterator] !== 'function' && typeof source?.[Symbol.iterator] !== 'function'))
       throw argumentError('texts', 'an iterable of strings', texts);
     const o = this.#callOptions(callOptions, options.callOptions);
-    return this.#stream(texts, o, callerStack(this.embedStream));
+    return this.#stream(texts, o);
   }
 
-  /** @param {Iterable<string> | AsyncIterable<string>} texts @param {Record<string, any>} o @param {Caller} caller */
-  async *#stream(texts, o, caller) {
+  /** @param {Iterable<string> | AsyncIterable<string>} texts @param {Record<string, any>} o */
+  async *#stream(texts, o) {
     const limit = this.#options.maxTextBytes;
     async function* checked() {
       let i = 0;
@@ -222,29 +244,26 @@ class Embedder extends EventEmitter {
         yield t;
       }
     }
-    for await (const slice of this.#slices(checked(), o, caller)) yield* each(slice);
+    for await (const slice of this.#slices(checked(), o)) yield* each(slice);
   }
 
-  /** @param {Caller} caller @param {string} text @param {object} [given] @param {boolean} [count] */
-  async #tokenize(caller, text, given, count) {
+  /** @param {string} text @param {object} [given] @param {boolean} [count] */
+  async #tokenize(text, given, count) {
     options.checkText(text, 'text', this.#options.maxTextBytes);
     const { signal, ...request } = options.check(given, options.tokenizeOptions, 'options');
     if (request.parseSpecial === undefined && this.#callDefaults.parseSpecial !== undefined) request.parseSpecial = this.#callDefaults.parseSpecial;
-    signal?.throwIfAborted();
-    if (!this.#info) await unlessAborted(this.#load(caller), signal);
-    if (this.#closed) throw closedError('embedder');
-    return call(Kind.tokenize, { handle: this.#state.handle, texts: [text], request: { ...request, count }, signal, caller });
+    return call(Kind.tokenize, { target: await this.#target(), texts: [text], request: { ...request, count }, signal });
   }
 
   /** @param {string} text @param {object} [o] */
   async tokenize(text, o) {
-    const { output } = await this.#tokenize(callerStack(this.tokenize), text, o);
+    const { output } = await this.#tokenize(text, o);
     return new Uint32Array(/** @type {ArrayBuffer} */ (output));
   }
 
   /** @param {string} text @param {object} [o] */
   async countTokens(text, o) {
-    const { reply } = await this.#tokenize(callerStack(this.countTokens), text, o, true);
+    const { reply } = await this.#tokenize(text, o, true);
     return /** @type {number} */ (reply.counts[0]);
   }
 
@@ -258,7 +277,7 @@ class Embedder extends EventEmitter {
   }
 
   memory() {
-    return memoryReport();
+    return memoryReport(this.#core());
   }
 
   /** Rejects what is queued with ERR_CLOSED and waits for what runs. */
@@ -272,14 +291,36 @@ class Embedder extends EventEmitter {
     this.#stop.abort(closedError('embedder'));
     forgotten.unregister(this);
     await this.#ready?.catch(() => {});
-    const { handle } = this.#state;
-    this.#state.handle = 0;
-    if (handle) await call(Kind.close, { handle });
+    const { target } = this.#state;
+    this.#state.target = undefined;
+    if (target) await closeTarget(Kind.close, target);
   }
 
   async [Symbol.asyncDispose ?? Symbol.for('nodejs.asyncDispose')]() {
     await this.close();
   }
+}
+
+/** @param {string[]} list */
+function fitsOneSlice(list) {
+  return list.length <= sliceTexts && list.reduce((n, t) => n + t.length, 0) <= sliceUnits;
+}
+
+/** @param {Iterable<string> | AsyncIterable<string>} texts */
+async function* slicesOf(texts) {
+  /** @type {string[]} */
+  let slice = [];
+  let units = 0;
+  for await (const t of texts) {
+    slice.push(t);
+    units += t.length;
+    if (slice.length >= sliceTexts || units >= sliceUnits) {
+      yield slice;
+      slice = [];
+      units = 0;
+    }
+  }
+  if (slice.length > 0) yield slice;
 }
 
 /** A slice's vectors, each with memory of its own. @param {Slice & { count: number }} slice */

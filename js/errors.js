@@ -1,6 +1,5 @@
 /**
  * @import { ErrorCode, ErrorKind } from './index.js'
- * @typedef {{ stack?: string }} Caller
  * @typedef {{ code: string, kind: string, field: string, offset: number, message: string }} NativeError
  */
 
@@ -20,24 +19,20 @@ class GgufError extends Error {
 /**
  * An error of the native side with the stack of where the call was made.
  * @param {NativeError} e
- * @param {Caller} [caller]
+ * @param {string | undefined} stack
  */
-function fromNative(e, caller) {
+function fromNative(e, stack) {
   const error = new GgufError(e);
-  if (caller?.stack) error.stack = `${error.name}: ${error.message}\n${caller.stack.split('\n').slice(1).join('\n')}`;
+  if (stack) error.stack = `${error.name}: ${error.message}\n${stack}`;
   return error;
 }
 
-/**
- * Where a call was made: the frames below a function of the library. V8 writes the text only when it is read.
- * @param {Function} below
- * @returns {Caller}
- */
-function callerStack(below) {
-  /** @type {Caller} */
+/** The caller's frames: what is below the library's own. */
+function callerStack() {
+  /** @type {{ stack?: string }} */
   const holder = {};
-  Error.captureStackTrace(holder, below);
-  return holder;
+  Error.captureStackTrace(holder, callerStack);
+  return (holder.stack ?? '').split('\n').slice(1).join('\n');
 }
 
 /** @param {unknown} v */
@@ -62,4 +57,9 @@ function closedError(what) {
   return new GgufError({ code: 'ERR_CLOSED', kind: 'state', message: `the ${what} is closed` });
 }
 
-module.exports = { GgufError, fromNative, callerStack, argumentError, closedError };
+/** What a handle of a child process that died gives. */
+function lostError() {
+  return new GgufError({ code: 'ERR_PROCESS_DIED', kind: 'io', message: "the core's process that held this ended; open it again" });
+}
+
+module.exports = { GgufError, fromNative, callerStack, argumentError, closedError, lostError };

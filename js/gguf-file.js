@@ -1,9 +1,12 @@
-const { Kind, call, closedWhenForgotten } = require('./native');
+const { Kind, call, closeTarget } = require('./native');
 const { closedError, argumentError } = require('./errors');
 const { resolveModel } = require('./hub/download');
 const options = require('./options');
 
-/** @import { GgufFileInfo, MetadataValue, TensorInfo, MemoryPlan } from './index.js' */
+/**
+ * @import { GgufFileInfo, MetadataValue, TensorInfo, MemoryPlan } from './index.js'
+ * @import { Target } from './native'
+ */
 
 const page = 1024;
 const named = new Map([
@@ -37,8 +40,7 @@ class MetadataArray {
    * @param {number} [end]
    */
   async slice(start = 0, end = this.length) {
-    if (!Number.isInteger(start) || start < 0) throw argumentError('start', 'an integer from 0', start);
-    if (!Number.isInteger(end)) throw argumentError('end', 'an integer', end);
+    if (!Number.isInteger(start) || !Number.isInteger(end) || start < 0) throw argumentError('start', 'an integer from 0', start);
     /** @type {any[]} */
     const out = [];
     for (let at = start; at < Math.min(end, this.length); ) {
@@ -54,28 +56,25 @@ class MetadataArray {
   }
 }
 
-const forgotten = closedWhenForgotten(Kind.fileClose);
-
 /** An open GGUF file. Made by openGguf. */
 class GgufFile {
-  /** @type {{ handle: number }} */
-  #state;
+  /** @type {Target | undefined} */
+  #target;
   #signal;
   /** @type {TensorInfo[] | undefined} */
   #tensors;
 
-  /** @param {number} handle @param {GgufFileInfo} info @param {AbortSignal | undefined} signal */
-  constructor(handle, info, signal) {
-    this.#state = { handle };
-    forgotten.register(this, this.#state, this);
+  /** @param {Target} target @param {GgufFileInfo} info @param {AbortSignal | undefined} signal */
+  constructor(target, info, signal) {
+    this.#target = target;
     this.#signal = signal;
     this.info = Object.freeze(info);
   }
 
   /** @param {number} kind @param {object} [request] */
   async #job(kind, request) {
-    if (!this.#state.handle) throw closedError('file');
-    return call(kind, { handle: this.#state.handle, request, signal: this.#signal });
+    if (!this.#target) throw closedError('file');
+    return call(kind, { target: this.#target, request, signal: this.#signal });
   }
 
   /** @param {object} request */
@@ -113,9 +112,9 @@ class GgufFile {
     return list;
   }
 
-  /** @param {{ precision?: 'exact' | 'fast' }} [given] @returns {Promise<MemoryPlan>} */
-  async plan(given) {
-    return (await this.#job(Kind.filePlan, options.check(given, options.planOptions, 'options'))).reply;
+  /** @param {{ precision?: 'exact' | 'fast' }} [o] @returns {Promise<MemoryPlan>} */
+  async plan(o = {}) {
+    return (await this.#job(Kind.filePlan, { precision: o.precision ?? 'exact' })).reply;
   }
 
   /** @param {string} name */
@@ -141,10 +140,9 @@ class GgufFile {
   }
 
   async close() {
-    forgotten.unregister(this);
-    const { handle } = this.#state;
-    this.#state.handle = 0;
-    if (handle) await call(Kind.fileClose, { handle });
+    const target = this.#target;
+    this.#target = undefined;
+    if (target) await closeTarget(Kind.fileClose, target);
   }
 
   async [Symbol.asyncDispose ?? Symbol.for('nodejs.asyncDispose')]() {
@@ -160,8 +158,8 @@ class GgufFile {
 async function openGguf(file, given) {
   options.checkPath(file, 'path');
   const { signal } = options.check(given, options.fileOptions, 'options');
-  const { reply } = await call(Kind.fileOpen, { request: { path: await resolveModel(file, { signal }) }, signal });
-  return new GgufFile(reply.handle, reply.info, signal);
+  const { reply, target } = await call(Kind.fileOpen, { request: { path: await resolveModel(file, { signal }) }, signal });
+  return new GgufFile(/** @type {Target} */ (target), reply.info, signal);
 }
 
 module.exports = { GgufFile, MetadataArray, openGguf };

@@ -11,7 +11,7 @@ export type ErrorCode =
   | 'ERR_TENSOR_NOT_FOUND' | 'ERR_TENSOR_TYPE' | 'ERR_ARCHITECTURE' | 'ERR_MODEL_KEY' | 'ERR_MODEL_TENSOR'
   | 'ERR_TOKENIZER_KIND' | 'ERR_TOKENIZER_VOCAB' | 'ERR_MEMORY_LIMIT' | 'ERR_MEMORY_GUARD' | 'ERR_MEMORY_ALLOCATION'
   | 'ERR_HEAP_CRITICAL' | 'ERR_ARGUMENT' | 'ERR_TOO_LONG' | 'ERR_CLOSED' | 'ERR_ABORTED' | 'ERR_BUSY'
-  | 'ERR_FILE_OPEN' | 'ERR_FILE_READ' | 'ERR_FILE_CHANGED' | 'ERR_KERNEL_SET' | 'ERR_NATIVE_LOAD'
+  | 'ERR_FILE_OPEN' | 'ERR_FILE_READ' | 'ERR_FILE_CHANGED' | 'ERR_KERNEL_SET' | 'ERR_NATIVE_LOAD' | 'ERR_PROCESS_DIED'
   | 'ERR_MODEL_NAME' | 'ERR_MODEL_ACCESS' | 'ERR_DOWNLOAD' | 'ERR_DOWNLOAD_HASH' | 'ERR_OFFLINE' | 'ERR_PACKAGE_MISSING'
   | 'ERR_DEVICE_TENSOR' | 'ERR_DEVICE' | 'ERR_INTERNAL';
 
@@ -63,6 +63,13 @@ export interface LoadOptions extends TextOptions {
   /** Most threads of a call. Default: the usable cores. */
   threads?: number;
   device?: 'auto' | 'cpu';
+  /**
+   * 'process': the core runs in a child process (one a thread of JavaScript's), started by the first call. The same vectors; a
+   * call costs a trip through pipes, and weights are shared only within that process. When it dies, calls under way reject with
+   * ERR_PROCESS_DIED and the next one starts another. 'auto' (default): in this process where the addon can be loaded; in a
+   * child on musl (Alpine), and under --permission without --allow-addons.
+   */
+  isolation?: 'auto' | 'process';
   /** Budget in bytes. Default 2 GiB, less where the container or the machine has less. */
   memoryLimit?: number;
   /** Overrides the file's pooling. */
@@ -81,8 +88,6 @@ export interface LoadProgress {
   phase: 'download' | 'load';
   loadedBytes: number;
   totalBytes: number;
-  /** The tensor under way, while the phase is 'load'. */
-  tensor?: string;
 }
 
 /**

@@ -2,10 +2,13 @@
 
 const v8 = require('node:v8');
 const { EventEmitter } = require('node:events');
-const { Kind, call, native } = require('./native');
+const { native } = require('./native');
 const { GgufError, argumentError } = require('./errors');
 
-/** @import { MemoryReport } from './index.js' */
+/**
+ * @import { MemoryReport } from './index.js'
+ * @import { Core } from './native'
+ */
 
 const heapAllocationBytes = 10485760; // limits.HeapAllocationBytes
 const defaultBudgetBytes = 2 * 1024 ** 3;
@@ -24,22 +27,10 @@ const MemoryGuard = Object.freeze({
   },
 });
 
-let looking = false;
-
-/**
- * The core's counters, and a look at what the system leaves for the next time: the core looks at each load, and whenever a
- * monitor is asked. No file is read on this thread.
- */
-function budget() {
-  if (!looking) {
-    looking = true;
-    call(Kind.look)
-      .catch(() => {})
-      .finally(() => {
-        looking = false;
-      });
-  }
-  return native().counters();
+/** What the system leaves: the container's or the machine's free memory. */
+function systemAvailable() {
+  const available = /** @type {{ availableMemory?: () => number }} */ (process).availableMemory?.();
+  return available && available > 0 ? available : Number.MAX_SAFE_INTEGER;
 }
 
 /** Grants bytes against the process's budget, which it shares with the core. */
@@ -58,8 +49,7 @@ class MemoryMonitor {
 
   /** Bytes that can be granted now. */
   get available() {
-    const { reserved, system } = budget();
-    return Math.max(0, Math.min(this.#limit - reserved, system));
+    return Math.max(0, Math.min(this.#limit - native().counters().reserved, systemAvailable()));
   }
 
   /** @param {number} bytes */
@@ -74,9 +64,8 @@ class MemoryMonitor {
    */
   tryAllocate(bytes) {
     if (!Number.isSafeInteger(bytes) || bytes < 0) throw argumentError('bytes', 'a number of bytes', bytes);
-    budget();
     const a = native();
-    if (!a.reserve(bytes, this.#limit)) {
+    if (bytes > systemAvailable() || !a.reserve(bytes, this.#limit)) {
       throw new GgufError({
         code: 'ERR_MEMORY_LIMIT',
         kind: 'limit',
@@ -91,9 +80,9 @@ class MemoryMonitor {
   }
 }
 
-/** @returns {MemoryReport} */
-function memoryReport() {
-  const c = native().counters();
+/** @param {Pick<Core, 'counters'>} [core] @returns {MemoryReport} */
+function memoryReport(core = native()) {
+  const c = core.counters();
   const heap = v8.getHeapStatistics();
   const { weights, activations, staging, vocab, index, output } = c;
   return {

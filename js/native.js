@@ -3,23 +3,25 @@
 
 const path = require('node:path');
 const { platforms, libc } = require('./platforms');
-const { GgufError, fromNative, callerStack } = require('./errors');
+const { nativeFiles } = require('./locate');
+const { ProcessCore } = require('./process');
+const { GgufError, fromNative, callerStack, lostError } = require('./errors');
 
 /**
- * @import { Caller } from './errors'
- * @typedef {{ reply: any, output: ArrayBuffer | undefined }} Result
- * @typedef {(loaded: number, total: number, tensor: string) => void} Progress
- * @typedef {object} Addon
- * @property {number} abiVersion
- * @property {(kernels: string, threads: number) => void} load
- * @property {(kind: number, handle: number, request: string | undefined, texts: string[] | undefined, callback: (error: any, reply?: string, output?: ArrayBuffer) => void, progress?: Progress) => number} submit
+ * @typedef {{ reply: any, output: ArrayBuffer | undefined, target: Target | undefined }} Result
+ * @typedef {{ core: Core, epoch: number | undefined, handle: number }} Target what a handle belongs to
+ * @typedef {Core & { load: (kernels: string, threads: number) => void }} Addon
+ */
+
+/**
+ * @typedef {object} Core what does the jobs: the addon, or a child process
+ * @property {number} [epoch] a handle is void when this is no longer what it was
+ * @property {(kind: number, handle: number, request: string | undefined, texts: string[] | undefined, callback: (error: any, reply?: string, output?: ArrayBuffer) => void, progress?: (loaded: number, total: number) => void) => number} submit
  * @property {(id: number) => void} cancel
  * @property {() => Record<string, number>} counters
  * @property {() => { selected: string | undefined, sets: { name: string, needs: string }[] }} kernels
  * @property {(bytes: number, limit: number) => boolean} reserve
  * @property {(bytes: number) => void} unreserve
- * @property {() => { live: number, late: number }} stats
- * @property {(refuse: boolean) => void} refuseExternal
  */
 
 /** gs_job_kind */
@@ -36,54 +38,61 @@ const Kind = Object.freeze({
   fileLoad: 10,
   fileClose: 11,
   collect: 12,
-  output: 13,
-  look: 14,
 });
-
-/** What closes the handle of a job that opens. @type {Readonly<Record<number, number>>} */
-const closers = Object.freeze({ [Kind.open]: Kind.close, [Kind.fileOpen]: Kind.fileClose });
 
 /** @type {Addon | undefined} */
 let addon;
+/** @type {InstanceType<typeof ProcessCore> | undefined} */
+let child;
 
-const binary = 'gguf_stream.node';
-
-/** @returns {string[]} where the addon may be, best first */
-function candidates() {
-  if (process.env.GGUF_STREAM_BINARY) return [process.env.GGUF_STREAM_BINARY];
-  const own = platforms.find((p) => p.platform === process.platform && p.arch === process.arch && (p.libc === null || p.libc === libc()));
-  const places = [path.join(__dirname, '..', 'build', 'native', binary)];
-  if (own) places.push(`${own.package}/${binary}`);
-  return places;
-}
-
-/** @returns {Addon} */
-function requireAddon() {
-  /** @type {string[]} */
-  const tried = [];
-  /** @type {unknown} */
-  let cause;
-  for (const place of candidates()) {
+/** @param {string[]} tried what did not work @returns {Addon | undefined} */
+function requireAddon(tried) {
+  for (const { from, file, problem } of nativeFiles('addon')) {
     try {
-      return require(place);
+      if (file) return require(path.resolve(file));
+      tried.push(`  ${from}: ${problem}`);
     } catch (e) {
-      cause = e;
-      tried.push(`  ${place}: ${String(/** @type {Error} */ (e).message).split('\n')[0]}`);
+      tried.push(`  ${from}: ${String(/** @type {Error} */ (e).message).split('\n')[0]}`);
     }
   }
-  const musl = libc() === 'musl' ? ' musl (Alpine) cannot load it in the process; use an image with glibc.' : '';
-  throw new GgufError({
+  return undefined;
+}
+
+/** The core as a child process. @param {string[]} [tried] what did not work so far */
+function processCore(tried = []) {
+  if (child) return child;
+  const allowed = /** @type {{ permission?: { has(scope: string): boolean } }} */ (process).permission?.has('child') ?? true;
+  for (const { from, file, problem } of nativeFiles('process')) {
+    if (file && allowed) {
+      child = new ProcessCore(path.resolve(file), process.env.GGUF_STREAM_KERNELS ?? '');
+      return child;
+    }
+    tried.push(`  ${from}: ${problem ?? 'child processes are not permitted (--allow-child-process)'}`);
+  }
+  throw noCore(tried);
+}
+
+/** @param {string[]} tried */
+function noCore(tried) {
+  const { platform, arch } = process;
+  const known = platforms.some((p) => p.platform === platform && p.arch === arch);
+  const cure = known
+    ? `Install its packages: npm install --include=optional --os=${platform} --cpu=${arch} gguf-stream`
+    : `Packages exist for ${[...new Set(platforms.map((p) => `${p.platform}-${p.arch}`))].join(', ')}`;
+  return new GgufError({
     code: 'ERR_NATIVE_LOAD',
     kind: 'io',
-    message: `gguf-stream has no native library for ${process.platform}-${process.arch} (${libc() ?? 'no libc'}), Node ${process.versions.node}.${musl} Tried:\n${tried.join('\n')}\nIn a checkout run \`npm run build\`; else reinstall the package with optional dependencies.`,
-    cause,
+    message: `gguf-stream has no native library for ${platform}-${arch} (${libc() ?? 'no libc'}), Node ${process.versions.node}. Tried:\n${tried.join('\n')}\n${cure}; in a checkout: npm run build.`,
   });
 }
 
-/** The addon with the core loaded; the first call in a process may take some milliseconds. */
+/** The core, loaded into this process where that can be, else in a child; the first call in a process may take some milliseconds. */
 function native() {
   if (addon) return addon;
-  const a = requireAddon();
+  /** @type {string[]} */
+  const tried = [];
+  const a = requireAddon(tried);
+  if (!a) return processCore(tried);
   try {
     a.load(process.env.GGUF_STREAM_KERNELS ?? '', 0);
   } catch (e) {
@@ -94,56 +103,44 @@ function native() {
   return a;
 }
 
-/**
- * Hands a job to the addon; the copy of its arguments needs memory.
- * @param {Parameters<Addon['submit']>} job
- */
-function submit(...job) {
-  const a = native();
-  try {
-    return a.submit(...job);
-  } catch (cause) {
-    throw new GgufError({
-      code: 'ERR_MEMORY_ALLOCATION',
-      kind: 'limit',
-      message: `the call cannot be handed over: ${/** @type {Error} */ (cause).message}`,
-      cause,
-    });
-  }
-}
+/** @param {Target} target */
+const isLost = (target) => target.epoch !== target.core.epoch;
 
-/** Closes what a job has opened for a caller that is gone. @param {number} kind @param {string | undefined} reply */
-function discard(kind, reply) {
-  if (closers[kind] && reply !== undefined) submit(closers[kind], JSON.parse(reply).handle, undefined, undefined, () => {});
+/** @param {Core} core @param {string | undefined} json @param {ArrayBuffer | undefined} output @returns {Result} */
+function resultOf(core, json, output) {
+  const reply = json === undefined ? undefined : JSON.parse(json);
+  return { reply, output, target: reply?.handle ? { core, epoch: core.epoch, handle: reply.handle } : undefined };
 }
 
 /**
  * One job. Rejects with a GgufError, or with the signal's reason.
  * @param {number} kind
- * @param {{ handle?: number, request?: object, texts?: string[], signal?: AbortSignal, progress?: Progress, caller?: Caller }} [c]
+ * @param {{ core?: Core, target?: Target, request?: object, texts?: string[], signal?: AbortSignal, progress?: (loaded: number, total: number) => void }} [c]
  * @returns {Promise<Result>}
  */
 function call(kind, c = {}) {
-  const { signal, caller = callerStack(call) } = c;
+  const stack = callerStack();
+  const { signal } = c;
   return new Promise((resolve, reject) => {
     if (signal?.aborted) {
       reject(signal.reason);
       return;
     }
-    const onAbort = () => addon?.cancel(id);
+    const { target } = c;
+    const core = target?.core ?? c.core ?? native();
+    if (target && isLost(target)) throw lostError();
+    const onAbort = () => core.cancel(id);
     const request = c.request && JSON.stringify(c.request);
-    const id = submit(
+    const id = core.submit(
       kind,
-      c.handle ?? 0,
+      target?.handle ?? 0,
       request === '{}' ? undefined : request,
       c.texts,
       (error, reply, output) => {
         signal?.removeEventListener('abort', onAbort);
-        if (signal?.aborted) {
-          discard(kind, reply);
-          reject(signal.reason);
-        } else if (error) reject(fromNative(error, caller));
-        else resolve({ reply: reply === undefined ? undefined : JSON.parse(reply), output });
+        if (signal?.aborted) reject(signal.reason);
+        else if (error) reject(fromNative(error, stack));
+        else resolve(resultOf(core, reply, output));
       },
       c.progress,
     );
@@ -151,32 +148,13 @@ function call(kind, c = {}) {
   });
 }
 
-/**
- * A promise's outcome, or the signal's reason if that comes first.
- * @template T
- * @param {Promise<T>} promise
- * @param {AbortSignal | undefined} signal
- * @returns {Promise<T>}
- */
-function unlessAborted(promise, signal) {
-  if (!signal) return promise;
-  return new Promise((resolve, reject) => {
-    const onAbort = () => reject(signal.reason);
-    if (signal.aborted) onAbort();
-    signal.addEventListener('abort', onAbort, { once: true });
-    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
-  });
+/** Ends what a handle stands for; a process that died has ended it already. @param {number} kind @param {Target} target */
+async function closeTarget(kind, target) {
+  try {
+    if (!isLost(target)) await call(kind, { target });
+  } catch (e) {
+    if (/** @type {any} */ (e).code !== 'ERR_PROCESS_DIED') throw e;
+  }
 }
 
-/**
- * What FinalizationRegistry closes when an object with a handle is dropped without close().
- * @param {number} kind
- * @returns {FinalizationRegistry<{ handle: number }>}
- */
-function closedWhenForgotten(kind) {
-  return new FinalizationRegistry((state) => {
-    if (state.handle) call(kind, { handle: state.handle }).catch(() => {});
-  });
-}
-
-module.exports = { Kind, call, native, unlessAborted, closedWhenForgotten };
+module.exports = { Kind, call, closeTarget, isLost, native, processCore };

@@ -41,6 +41,7 @@ const loadOptions = {
   precision: oneOf('exact', 'fast'),
   threads: integer(1, 1024),
   device: oneOf('auto', 'cpu'),
+  isolation: oneOf('auto', 'process'),
   memoryLimit: integer(1, Number.MAX_SAFE_INTEGER),
   pooling: oneOf('mean', 'cls', 'last'),
   maxTextBytes: integer(1, 1 << 30),
@@ -67,9 +68,6 @@ const manyOptions = { ...callOptions, output: oneOf(...numbers, 'vectors', 'matr
 
 /** @type {Table} */
 const fileOptions = { signal };
-
-/** @type {Table} */
-const planOptions = { precision: loadOptions.precision };
 
 /** @type {Table} */
 const tokenizeOptions = { parseSpecial: flag, task: text, prefix: text, maxTokens: shared.maxTokens, signal };
@@ -119,9 +117,8 @@ function check(options, table, what) {
 /** @param {unknown} value @param {string} name @param {number} maxBytes */
 function checkText(value, name, maxBytes) {
   if (typeof value !== 'string') throw argumentError(name, 'a string', value);
-  // a UTF-16 unit is one to three bytes of UTF-8: only texts in between are measured
-  if (value.length > maxBytes || (value.length * 3 > maxBytes && Buffer.byteLength(value) > maxBytes))
-    throw argumentError(name, `at most ${maxBytes} bytes of UTF-8 (maxTextBytes)`, value);
+  // a UTF-16 unit is at most three bytes of UTF-8: only long texts are measured
+  if (value.length * 3 > maxBytes && Buffer.byteLength(value) > maxBytes) throw argumentError(name, `at most ${maxBytes} bytes of UTF-8 (maxTextBytes)`, value);
 }
 
 /** @param {unknown} path @param {string} name */
@@ -129,4 +126,4 @@ function checkPath(path, name) {
   if (typeof path !== 'string' || path === '' || path.includes('\0')) throw argumentError(name, 'the path of a .gguf file', path);
 }
 
-module.exports = { loadOptions, callOptions, manyOptions, fileOptions, planOptions, tokenizeOptions, shared, check, checkText, checkPath };
+module.exports = { loadOptions, callOptions, manyOptions, fileOptions, tokenizeOptions, shared, check, checkText, checkPath };

@@ -1,14 +1,14 @@
 #!/usr/bin/env node
-// Builds the two native files into build/native: the Go core (libgguf_stream.so) and the addon
-// (gguf_stream.node). Names what is missing on the machine, with the cure. `--force` builds anew.
+// Builds the native files into build/native: the addon (gguf_stream.node), the Go core as the library that it
+// opens (libgguf_stream.so) and as the executable of process mode (gguf-stream-core). Names what is missing on the machine, with the cure. `--force` builds anew.
 
 const { execFileSync, spawnSync } = require('node:child_process');
 const crypto = require('node:crypto');
 const fs = require('node:fs');
 const path = require('node:path');
-const { writeOverlay } = require('./overlay');
+const { files } = require('../js/platforms');
+const { root, buildLibrary, buildExecutable } = require('./core');
 
-const root = path.join(__dirname, '..');
 const out = path.join(root, 'build', 'native');
 const minimumNode = 20;
 
@@ -45,50 +45,20 @@ function fingerprint() {
     ...sources('goloader'),
     ...sources('device'),
     ...sources('addon'),
-    ...['go.mod', 'binding.gyp', 'scripts/build.js', 'scripts/overlay.js'].map((f) => path.join(root, f)),
+    ...['go.mod', 'binding.gyp', 'js/platforms.js', 'scripts/build.js', 'scripts/core.js', 'scripts/overlay.js'].map((f) => path.join(root, f)),
   ];
   for (const f of files) hash.update(f.slice(root.length)).update(fs.readFileSync(f));
   return hash.digest('hex');
-}
-
-function run(command, args, env = {}) {
-  execFileSync(command, args, { cwd: root, stdio: 'inherit', env: { ...process.env, ...env } });
-}
-
-function buildCore() {
-  const overlay = writeOverlay(path.join(root, 'build', '_overlay'));
-  const exportsFile = path.join(root, 'build', 'exports.map'); // only gs_* leaves the library
-  fs.writeFileSync(exportsFile, '{ global: gs_*; local: *; };\n');
-  const link = process.platform === 'linux' ? `-Wl,-z,nodelete,--version-script=${exportsFile}` : '';
-  // asyncpreemptoff: Go would preempt its threads with SIGURG, which a host may listen to
-  const ldflags = ['-s', '-w', '-X', 'runtime.godebugDefault=asyncpreemptoff=1', ...(link ? [`-extldflags=${link}`] : [])].join(' ');
-  run(
-    'go',
-    [
-      'build',
-      '-trimpath',
-      '-buildvcs=false',
-      '-buildmode=c-shared',
-      '-overlay',
-      overlay,
-      '-ldflags',
-      ldflags,
-      '-o',
-      path.join(out, 'libgguf_stream.so'),
-      './goloader/capi',
-    ],
-    { CGO_ENABLED: '1', CGO_LDFLAGS_ALLOW: '-Wl,.*' },
-  );
-  fs.rmSync(path.join(out, 'libgguf_stream.h'), { force: true });
 }
 
 function buildAddon() {
   const gyp = require.resolve('node-gyp/bin/node-gyp.js');
   const prefix = path.join(path.dirname(process.execPath), '..');
   const headers = fs.existsSync(path.join(prefix, 'include', 'node', 'node_api.h')) ? [`--nodedir=${prefix}`] : [];
-  run(process.execPath, [gyp, 'rebuild', '--silent', ...headers]);
+  // not rebuild: it would empty build/
+  execFileSync(process.execPath, [gyp, 'configure', 'build', '--silent', ...headers], { cwd: root, stdio: 'inherit' });
   fs.mkdirSync(out, { recursive: true });
-  fs.copyFileSync(path.join(root, 'build', 'Release', 'gguf_stream.node'), path.join(out, 'gguf_stream.node'));
+  fs.copyFileSync(path.join(root, 'build', 'Release', 'gguf_stream.node'), path.join(out, files.addon));
 }
 
 function main() {
@@ -96,8 +66,9 @@ function main() {
   const stamp = path.join(out, 'stamp');
   const print = fingerprint();
   if (!process.argv.includes('--force') && fs.existsSync(stamp) && fs.readFileSync(stamp, 'utf8') === print) return;
-  buildAddon(); // first: node-gyp empties build/
-  buildCore();
+  buildAddon();
+  buildLibrary(out, process.platform);
+  buildExecutable(path.join(out, files.process));
   fs.writeFileSync(stamp, print);
 }
 

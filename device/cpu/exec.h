@@ -55,7 +55,9 @@ int64_t gsk_workspace_bytes(const gsk_program *p, int64_t group_rows, int64_t lo
 /* 0, or 1 when the batch was cancelled. */
 int32_t gsk_run(const gsk_program *p, const gsk_batch *b);
 
-/* Packing: elements [first, first+n) of a matrix, counted row by row, go to their places. */
+/* Packing: elements [first, first+n) of a matrix, counted row by row, go to their places. gsk_pack_blocks takes n
+ * blocks of the file as they are: a half scale and 32 codes of 8 or 4 bits (Q8_0, Q4_0, IQ4_NL). */
+void gsk_pack_blocks(const gsk_matrix *m, int64_t first, int64_t n, const uint8_t *blocks);
 void gsk_pack_codes(const gsk_matrix *m, int64_t first, int64_t n, const int8_t *codes, const float *scales, const float *mins);
 void gsk_pack_floats(const gsk_matrix *m, int64_t first, int64_t n, const float *values);
 

@@ -22,30 +22,63 @@ static void put_number(uint8_t *p, int half, int64_t column, float value) {
   }
 }
 
-/* One sub-block of one column. */
-static void put_sub_block(const gsk_form *f, uint8_t *block, int64_t column, const int8_t *codes, float scale, float min) {
-  int sub = f->sub_block;
+/* The codes of one sub-block of one column; the block's numbers begin where the result points. */
+static uint8_t *put_codes(const gsk_form *f, uint8_t *block, int64_t column, const int8_t *codes, int sub) {
   if (f->storage == GSK_CODES8) {
     for (int u = 0; u < sub / 2; u++) memcpy(block + u * 2 * GSK_PANEL + 2 * column, codes + 2 * u, 2);
-    block += GSK_PANEL * sub;
-  } else {
-    for (int u = 0; u < sub / 4; u++)
-      for (int j = 0; j < 2; j++)
-        block[u * 2 * GSK_PANEL + 2 * column + j] = (uint8_t)((codes[4 * u + j] & 15) | codes[4 * u + 2 + j] << 4);
-    block += GSK_PANEL * sub / 2;
+    return block + GSK_PANEL * sub;
   }
+  for (int u = 0; u < sub / 4; u++)
+    for (int j = 0; j < 2; j++)
+      block[u * 2 * GSK_PANEL + 2 * column + j] = (uint8_t)((codes[4 * u + j] & 15) | codes[4 * u + 2 + j] << 4);
+  return block + GSK_PANEL * sub / 2;
+}
+
+/* One sub-block of one column. */
+static void put_sub_block(const gsk_form *f, uint8_t *block, int64_t column, const int8_t *codes, float scale, float min) {
+  block = put_codes(f, block, column, codes, f->sub_block);
   put_number(block, f->half_scale, column, scale);
   if (f->has_min) put_number(block + GSK_PANEL * (f->half_scale ? 2 : 4), f->half_scale, column, min);
 }
 
-void gsk_pack_codes(const gsk_matrix *m, int64_t first, int64_t n, const int8_t *codes, const float *scales, const float *mins) {
+/* Where the panels' next sub-block goes. */
+typedef struct place {
+  int64_t row, block, blocks, bytes;
+} place;
+
+static place place_of(const gsk_matrix *m, int64_t first) {
+  return (place){first / m->k, first % m->k / m->form.sub_block, m->k / m->form.sub_block, gsk_codes_bytes(&m->form)};
+}
+
+static uint8_t *take_place(const gsk_matrix *m, place *p) {
+  uint8_t *at = (uint8_t *)m->data + p->row / GSK_PANEL * m->panel_bytes + p->block * p->bytes;
+  if (++p->block == p->blocks) p->block = 0, p->row++;
+  return at;
+}
+
+void gsk_pack_blocks(const gsk_matrix *m, int64_t first, int64_t n, const uint8_t *blocks) {
+  enum { ELEMENTS = 32, HALF = 2 };
   const gsk_form *f = &m->form;
-  int64_t bytes = gsk_codes_bytes(f), sub = f->sub_block;
-  int64_t row = first / m->k, block = first % m->k / sub, blocks = m->k / sub;
+  int64_t code_bytes = f->storage == GSK_CODES8 ? ELEMENTS : ELEMENTS / 2;
+  place p = place_of(m, first);
+  for (int64_t i = 0; i < n; i++, blocks += HALF + code_bytes) {
+    const int8_t *codes = (const int8_t *)blocks + HALF;
+    int8_t spread[ELEMENTS];
+    if (f->storage == GSK_CODES4) { /* low nibbles are the first 16 elements */
+      for (int j = 0; j < ELEMENTS / 2; j++) spread[j] = codes[j] & 15, spread[j + ELEMENTS / 2] = codes[j] >> 4 & 15;
+      codes = spread;
+    }
+    int64_t column = p.row % GSK_PANEL;
+    memcpy(put_codes(f, take_place(m, &p), column, codes, ELEMENTS) + HALF * column, blocks, HALF);
+  }
+}
+
+void gsk_pack_codes(const gsk_matrix *m, int64_t first, int64_t n, const int8_t *codes, const float *scales, const float *mins) {
+  int64_t sub = m->form.sub_block;
+  place p = place_of(m, first);
   for (int64_t i = 0; i < n / sub; i++) {
-    uint8_t *at = (uint8_t *)m->data + row / GSK_PANEL * m->panel_bytes + block * bytes;
-    put_sub_block(f, at, row % GSK_PANEL, codes + i * sub, scales[i], mins ? mins[i] : 0.0f);
-    if (++block == blocks) block = 0, row++;
+    int64_t column = p.row % GSK_PANEL;
+    put_sub_block(&m->form, take_place(m, &p), column, codes + i * sub, scales[i], mins ? mins[i] : 0.0f);
   }
 }
 

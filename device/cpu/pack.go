@@ -15,6 +15,9 @@ import (
 // floatForms: matrices of these types keep their 16 bits; every other type without codes becomes float32.
 var floatForms = map[string]C.int32_t{"F16": C.GSK_F16, "BF16": C.GSK_BF16}
 
+// blockTypes: matrices of these types are packed from the file's blocks, without codes and scales in between.
+var blockTypes = map[string]bool{"Q8_0": true, "Q4_0": true, "IQ4_NL": true}
+
 // formOf is the packed form of a matrix's type.
 func formOf(t *quant.Type) C.gsk_form {
 	c := t.Codes
@@ -90,7 +93,7 @@ func newPacker(s device.TensorSpec, data []byte) *packer {
 
 func (p *packer) Feed() device.Feed {
 	switch {
-	case p.spec.Role == device.Lookup:
+	case p.spec.Role == device.Lookup, p.spec.Role == device.Matrix && blockTypes[p.spec.Type.Name]:
 		return device.FeedBlocks
 	case p.spec.Role == device.Matrix && isCodes(&p.matrix.form):
 		return device.FeedCodes
@@ -99,6 +102,10 @@ func (p *packer) Feed() device.Feed {
 }
 
 func (p *packer) PackBlocks(first int64, blocks []byte) error {
+	if p.matrix != nil {
+		C.gsk_pack_blocks(p.matrix, C.int64_t(first), C.int64_t(len(blocks)/p.spec.Type.BlockBytes), (*C.uint8_t)(unsafe.SliceData(blocks)))
+		return nil
+	}
 	at, _ := p.spec.Type.Bytes(first)
 	copy(p.data[at:], blocks)
 	return nil

@@ -49,6 +49,7 @@ const (
 	FileChanged        Code = "ERR_FILE_CHANGED"
 	KernelSet          Code = "ERR_KERNEL_SET"
 	NativeLoad         Code = "ERR_NATIVE_LOAD"
+	ProcessDied        Code = "ERR_PROCESS_DIED"
 	ModelName          Code = "ERR_MODEL_NAME"
 	ModelAccess        Code = "ERR_MODEL_ACCESS"
 	Download           Code = "ERR_DOWNLOAD"
@@ -102,6 +103,7 @@ var Table = []Row{
 	{FileChanged, IO, "the file changed while it was read", "load it again when it is complete"},
 	{KernelSet, Argument, "the forced kernel set is unknown or cannot run on this processor", "unset GGUF_STREAM_KERNELS or name one of those listed"},
 	{NativeLoad, IO, "the native library cannot be loaded", "see the message: it lists what was tried"},
+	{ProcessDied, IO, "the process that holds the core ended (isolation: 'process')", "call again: the next call starts another and loads the model again"},
 	{DeviceTensorCount, Internal, "a tensor got more or fewer elements than its shape has", "report it"},
 	{DeviceUnavailable, Unsupported, "the device is not known here", "use 'auto' or 'cpu'"},
 	{ModelName, Argument, "a model's name is malformed, or the hub has nothing or more than one file by it", "see the message: it lists the files"},

@@ -157,6 +157,26 @@ func reverse(b []byte) {
 	}
 }
 
+// FirstBadBlock is the index of the first block with a NaN or infinite scale or min, -1 if there is none, of a
+// type with half scales: its multi-byte fields are just those (a test says so), and nothing else is looked at.
+func (t *Type) FirstBadBlock(blocks []byte) int {
+	const exponent = 0x7c // of a half's high byte
+	first := -1
+	for _, f := range t.Swap {
+		for i := range f.Count {
+			for at := f.Offset + i*f.Size + 1; at < len(blocks); at += t.BlockBytes {
+				if blocks[at]&exponent == exponent {
+					if block := at / t.BlockBytes; first < 0 || block < first {
+						first = block
+					}
+					break
+				}
+			}
+		}
+	}
+	return first
+}
+
 // FirstNonFinite is the index of the first NaN or infinity, -1 if there is none.
 func FirstNonFinite(values []float32) int {
 	const exponent = 0x7f800000

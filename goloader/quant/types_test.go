@@ -118,6 +118,31 @@ func TestHalfScalesAreHalves(t *testing.T) {
 	}
 }
 
+// TestFirstBadBlock: it finds what a look at all scales and mins finds.
+func TestFirstBadBlock(t *testing.T) {
+	r := rand.New(rand.NewPCG(7, 8))
+	for i := range types {
+		row := &types[i]
+		if row.Codes == nil || !row.Codes.HalfScale {
+			continue
+		}
+		const n = 20 // 1 in 32 random halves is not finite: some runs have no bad block, some several
+		found := map[int]bool{}
+		for range 300 {
+			blocks := randomBlocks(r, n*row.BlockBytes)
+			scales, mins := make([]float32, n), make([]float32, n)
+			row.Codes.Expand(make([]int8, n*row.BlockElements), scales, mins, blocks)
+			want := FirstNonFinite(scales)
+			if m := FirstNonFinite(mins); m >= 0 && (want < 0 || m < want) {
+				want = m
+			}
+			require.Equal(t, want, row.FirstBadBlock(blocks), row.Name)
+			found[want] = true
+		}
+		require.True(t, found[-1] && found[0] && len(found) > n/2, row.Name)
+	}
+}
+
 func TestSwapIsItsOwnInverse(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 6))
 	for i := range types {

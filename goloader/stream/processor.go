@@ -50,8 +50,8 @@ func (p *ChunkProcessor) Process(c *TensorChunk, b *device.TensorBuilder) error 
 	case device.FeedFloats:
 		return p.each(c, func(part *TensorChunk) error { return p.appendFloats(part, b) })
 	}
-	// the blocks themselves are kept: look at their values once, so that NaN is found at load
-	if err := p.each(c, p.check); err != nil {
+	// the device gets the blocks themselves: look at their values once, so that NaN is found at load
+	if err := p.check(c); err != nil {
 		return err
 	}
 	return b.AppendBlocks(c.Blocks)
@@ -90,12 +90,17 @@ func (p *ChunkProcessor) decode(c *TensorChunk) ([]float32, error) {
 }
 
 func (p *ChunkProcessor) check(c *TensorChunk) error {
-	if c.Tensor.Type.Codes != nil {
-		_, _, _, err := p.expand(c)
-		return err
+	form := c.Tensor.Type.Codes
+	switch {
+	case form == nil:
+		return p.each(c, func(part *TensorChunk) error { _, err := p.decode(part); return err })
+	case !form.HalfScale:
+		return p.each(c, func(part *TensorChunk) error { _, _, _, err := p.expand(part); return err })
 	}
-	_, err := p.decode(c)
-	return err
+	if i := c.Tensor.Type.FirstBadBlock(c.Blocks); i >= 0 {
+		return nonFinite(c, i)
+	}
+	return nil
 }
 
 func (p *ChunkProcessor) appendFloats(c *TensorChunk, b *device.TensorBuilder) error {

@@ -1,0 +1,91 @@
+package cpu
+
+import (
+	"math/rand/v2"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"gguf-stream/device"
+	"gguf-stream/goloader/memory"
+	"gguf-stream/goloader/quant"
+	"gguf-stream/goloader/tensor"
+)
+
+// offHeap is memory like a weights region's: C gets its address in a struct.
+func offHeap(t testing.TB, n int64) []byte {
+	ledger, err := memory.NewLedger()
+	require.NoError(t, err)
+	r, err := ledger.Allocate(memory.Weights, n)
+	require.NoError(t, err)
+	t.Cleanup(r.Free)
+	return r.Bytes()
+}
+
+// TestBlocksPackAsCodesDo: the file's blocks, in uneven parts, give the same panels as their codes and scales.
+func TestBlocksPackAsCodesDo(t *testing.T) {
+	r := rand.New(rand.NewPCG(21, 22))
+	for name := range blockTypes {
+		typ, ok := quant.ByName(name)
+		require.True(t, ok)
+		const rows, columns = 37, 96
+		s := device.TensorSpec{Name: "m", Shape: tensor.Shape{rows, columns}, Type: typ, Role: device.Matrix}
+		n, err := packedBytes(s)
+		require.NoError(t, err)
+		blocks := saneBlocks(r, typ, rows*columns, device.Matrix)
+		want, got := offHeap(t, n), offHeap(t, n)
+		codes, scales := make([]int8, rows*columns), make([]float32, rows*columns/32)
+		typ.Codes.Expand(codes, scales, nil, blocks)
+		require.NoError(t, newPacker(s, want).PackCodes(0, codes, scales, nil))
+		p := newPacker(s, got)
+		require.Equal(t, device.FeedBlocks, p.Feed())
+		for first, part := 0, 1; first < len(blocks); part += 2 {
+			now := blocks[first:min(first+part*typ.BlockBytes, len(blocks))]
+			require.NoError(t, p.PackBlocks(int64(first/typ.BlockBytes*32), now))
+			first += len(now)
+		}
+		require.Equal(t, want, got, name)
+	}
+}
+
+// BenchmarkPack packs a feed-forward matrix of nomic's; bytes are the file's.
+func BenchmarkPack(b *testing.B) {
+	for _, name := range []string{"Q8_0", "Q4_0", "Q4_K", "F16", "F32"} {
+		typ, _ := quant.ByName(name)
+		s := device.TensorSpec{Name: "m", Shape: tensor.Shape{768, 3072}, Type: typ, Role: device.Matrix}
+		n, _ := packedBytes(s)
+		blocks := saneBlocks(rand.New(rand.NewPCG(1, 2)), typ, 768*3072, device.Matrix)
+		p := newPacker(s, offHeap(b, n))
+		b.Run(name, func(b *testing.B) {
+			b.SetBytes(int64(len(blocks)))
+			for b.Loop() {
+				packWhole(b, p, typ, blocks)
+			}
+		})
+	}
+}
+
+// packWhole does what a load does, in parts of a chunk.
+func packWhole(b *testing.B, p *packer, typ *quant.Type, blocks []byte) {
+	const part = 16384
+	values, codes := make([]float32, part), make([]int8, part)
+	scales, mins := make([]float32, part/16), make([]float32, part/16)
+	size := part / typ.BlockElements * typ.BlockBytes
+	for first := 0; first*size < len(blocks); first++ {
+		now := blocks[first*size:][:size]
+		at := int64(first * part)
+		var err error
+		switch p.Feed() {
+		case device.FeedBlocks:
+			err = p.PackBlocks(at, now)
+		case device.FeedFloats:
+			typ.Decode(values, now)
+			err = p.PackFloats(at, values)
+		case device.FeedCodes:
+			c := typ.Codes
+			c.Expand(codes, scales[:part/c.SubBlock], mins[:part/c.SubBlock], now)
+			err = p.PackCodes(at, codes, scales, mins)
+		}
+		require.NoError(b, err)
+	}
+}

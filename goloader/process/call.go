@@ -1,0 +1,96 @@
+package main
+
+import (
+	"encoding/binary"
+	"io"
+	"sync/atomic"
+
+	"gguf-stream/goloader/jobs"
+	"gguf-stream/goloader/memory"
+)
+
+// call is a request under way, as jobs.Call. Its input and output are regions: off the heap, in the ledger.
+type call struct {
+	connection *connection
+	id         uint32
+	kind       jobs.Kind
+	flags      uint32
+	handle     uint64
+	cancelled  atomic.Uint32
+
+	body    *memory.Region
+	request []byte
+	texts   [][]byte
+
+	reply       []byte
+	output      *memory.Region
+	outputBytes int64
+}
+
+// readBody reads what follows the header and splits it.
+func (j *call) readBody(in io.Reader, size, requestBytes, texts int64) (err error) {
+	if size < requestBytes+4*texts {
+		return io.ErrUnexpectedEOF
+	}
+	if j.body, err = j.connection.ledger.Allocate(memory.Staging, size); err != nil {
+		return err
+	}
+	b := j.body.Bytes()[:size]
+	if _, err := io.ReadFull(in, b); err != nil {
+		return err
+	}
+	j.request = b[:requestBytes]
+	ends := make([]uint64, texts)
+	for i := range ends {
+		ends[i] = uint64(binary.LittleEndian.Uint32(b[requestBytes+4*int64(i):]))
+	}
+	j.texts = jobs.SplitTexts(b[requestBytes+4*texts:], ends)
+	return nil
+}
+
+func (j *call) Kind() jobs.Kind           { return j.kind }
+func (j *call) Handle() uint64            { return j.handle }
+func (j *call) Request() []byte           { return j.request }
+func (j *call) Texts() [][]byte           { return j.texts }
+func (j *call) Cancelled() *atomic.Uint32 { return &j.cancelled }
+func (j *call) Reply(json []byte)         { j.reply = json }
+
+func (j *call) Progress() func(loaded, total int64, tensor string) {
+	if j.flags&wantsProgress == 0 {
+		return nil
+	}
+	return func(loaded, total int64, _ string) {
+		body := binary.LittleEndian.AppendUint64(nil, uint64(loaded))
+		j.connection.send(j.id, progress, nil, nil, binary.LittleEndian.AppendUint64(body, uint64(total)))
+	}
+}
+
+func (j *call) Output(bytes int64) ([]byte, error) {
+	var err error
+	if j.output, err = j.connection.ledger.Allocate(memory.Output, bytes); err != nil {
+		return nil, err
+	}
+	j.outputBytes = bytes
+	return j.output.Bytes()[:bytes], nil
+}
+
+// Finish sends the result from a goroutine of its own: a parent that is slow to read must not hold the model up.
+func (j *call) Finish(err error) {
+	c := j.connection
+	c.mu.Lock()
+	delete(c.running, j.id)
+	c.mu.Unlock()
+	j.body.Free()
+	go func() {
+		defer j.output.Free()
+		if err != nil {
+			c.send(j.id, failure, errorJSON(err), c.counters(), nil)
+			return
+		}
+		var output []byte
+		if j.output != nil {
+			output = j.output.Bytes()[:j.outputBytes]
+		}
+		c.send(j.id, result, j.reply, c.counters(), output)
+	}()
+}

@@ -1,0 +1,62 @@
+// Where the native files and the bundled model are: an override, the checkout's own, else the packages of js/platforms.js.
+
+const fs = require('node:fs');
+const path = require('node:path');
+const { platforms, model, files, libc } = require('./platforms');
+const { GgufError } = require('./errors');
+const { version } = require('../package.json');
+
+/** @typedef {{ from: string, file?: string, problem?: string }} Candidate */
+
+const root = path.join(__dirname, '..');
+
+/**
+ * The files that may hold the core in one form, best first; those that cannot be used say why.
+ * @param {'addon' | 'process'} holds
+ * @returns {Candidate[]}
+ */
+function nativeFiles(holds) {
+  const override = process.env.GGUF_STREAM_BINARY;
+  if (override) {
+    const fits = (path.extname(override) === '.node') === (holds === 'addon');
+    return fits ? [{ from: 'GGUF_STREAM_BINARY', file: override }] : [];
+  }
+  const built = path.join(root, 'build', 'native', files[holds]);
+  /** @type {Candidate[]} */
+  const found = fs.existsSync(built) ? [{ from: built, file: built }] : [];
+  const here = platforms.filter((p) => p.holds === holds && p.platform === process.platform && p.arch === process.arch);
+  for (const p of here) found.push(packaged(p));
+  return found;
+}
+
+/** @param {import('./platforms').Platform} p @returns {Candidate} */
+function packaged(p) {
+  const from = p.package;
+  if (p.libc !== null && p.libc !== libc()) return { from, problem: `is for ${p.libc}` };
+  try {
+    const found = require(p.resolve());
+    if (found.version !== version) return { from, problem: `has version ${found.version}; ${version} is needed` };
+    return { from, file: found.file };
+  } catch {
+    return { from, problem: 'is not installed' };
+  }
+}
+
+/** The path of the bundled model. */
+function bundledModel() {
+  const own = path.join(root, 'models', model.file);
+  if (fs.existsSync(own)) return own;
+  try {
+    return /** @type {string} */ (require(model.resolve()).file);
+  } catch (cause) {
+    throw new GgufError({
+      code: 'ERR_FILE_OPEN',
+      kind: 'io',
+      field: 'model',
+      message: `no model was given, and the bundled one is not installed: pass model, or run npm install ${model.package}`,
+      cause,
+    });
+  }
+}
+
+module.exports = { nativeFiles, bundledModel };
