@@ -115,7 +115,7 @@ static void run_attention(const gsk_program *p, const gsk_batch *b, workspace *w
                        .out = w->slot[s->out] + row * p->slots[s->out].stride, .out_stride = p->slots[s->out].stride,
                        .rows = b->offsets[t + 1] - b->offsets[t], .heads = s->heads, .head_size = s->head_size,
                        .scale = s->scale, .scratch = w->scratch};
-    p->set->attention(&a);
+    p->set->attention(&a, 0, s->heads);
   }
 }
 

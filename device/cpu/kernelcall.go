@@ -22,7 +22,7 @@ static void gsk_call_activate(const gsk_kernel_set *s, int kind, const float *in
 static void gsk_call_rotate(const gsk_kernel_set *s, float *row, const float *table, int64_t heads, int64_t size) {
   s->rotate(row, table, heads, size);
 }
-static void gsk_call_attention(const gsk_kernel_set *s, gsk_attention g) { s->attention(&g); }
+static void gsk_call_attention(const gsk_kernel_set *s, gsk_attention g) { s->attention(&g, 0, g.heads); }
 static void gsk_call_mean(const gsk_kernel_set *s, const float *x, int64_t stride, int64_t rows, float *out, int64_t n) {
   s->mean(x, stride, rows, out, n);
 }

@@ -30,7 +30,7 @@ enum {
   GSK_BLOCK = 32,      /* k of an activation block in fast precision */
   GSK_SLAB = 96,       /* rows that go through a run of row-local steps together: they stay in L2 */
   GSK_ALIGN = 64,      /* bytes; of every buffer and row stride */
-  GSK_QUERY_ROWS = 4,  /* query rows whose scores are held together */
+  GSK_QUERY_ROWS = 6,  /* query rows whose scores are held together */
   GSK_ACTIVATION_MAX = 32512 /* int16 activations: 256·127, so that ARM can split them into two int8 */
 };
 
@@ -100,7 +100,8 @@ typedef struct gsk_kernel_set {
   void (*activate)(int kind, const float *in, float *out, int64_t n);
   /* rotates heads·size columns in place; table: [size/2][2] cos, sin */
   void (*rotate)(float *row, const float *table, int64_t heads, int64_t size);
-  void (*attention)(const gsk_attention *args);
+  /* heads [h0, h1) */
+  void (*attention)(const gsk_attention *args, int64_t h0, int64_t h1);
   /* out = mean over rows of x */
   void (*mean)(const float *x, int64_t stride, int64_t rows, float *out, int64_t n);
 } gsk_kernel_set;
@@ -115,7 +116,7 @@ extern const gsk_kernel_set gsk_neon;
 
 static inline int64_t gsk_up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
 
-/* floats that attention needs: keys transposed, values, scores and scaled queries of a row group */
+/* floats that attention needs: keys, values, scores and results of six query rows */
 static inline int64_t gsk_attention_scratch(int64_t rows, int64_t head_size) {
   int64_t l = gsk_up(rows, GSK_LANES), d = gsk_up(head_size, GSK_LANES);
   return 2 * l * d + GSK_QUERY_ROWS * (l + d);

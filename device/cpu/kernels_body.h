@@ -3,13 +3,16 @@
  *
  *   LANES                lanes of a vector: 4, 8 or 16
  *   TILE_ROWS, TILE_VECS rows and vectors (of columns) of a tile of `linear`
+ *   ATTEND_VECS          vectors of a tile of `attention` of 6 rows; at least 16 lanes
  *   V, VI, VW            LANES float32, LANES int32, 2·LANES int16
  *   set1 load store add sub mul div fmaV(a,b,c)=a·b+c max min round   on V
  *   loadHalf loadBFloat  LANES numbers of 16 bits to V
  *   zeroI toFloat        VI; dot(acc, a, w): acc + pairs of int16 products; pair(p): two int16 everywhere
  *   loadCodes(p)         2·LANES int8 to VW
  *   loadNibbles(p, t, lo, hi)  2·LANES bytes: VW of the low and of the high nibbles through table t
- *   pow2(n)              2^n of integral n in −126…127
+ *   scale2(a, t)         a·2^n of t = 1.5·2^23 + n, where a and the result are normal
+ *   sumLanes maxLanes    of V: lane i and lane i + LANES/2, then LANES/4, … 1
+ *   transpose(rows)      LANES V, in place
  *   selectV(m, a, b)      a where m < 0, else b, by lanes
  *   SET                  the name of the set, a C identifier
  */

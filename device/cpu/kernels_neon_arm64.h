@@ -5,6 +5,7 @@
 #define LANES 4
 #define TILE_ROWS 4
 #define TILE_VECS 2
+#define ATTEND_VECS 4
 typedef float32x4_t V;
 typedef struct { int32x4_t low, high; } VI; /* a column's sum is two neighbouring lanes, joined in toFloat */
 typedef int16x8_t VW;
@@ -22,7 +23,22 @@ GSK_OP V maxV(V a, V b) { return vbslq_f32(vcgtq_f32(a, b), a, b); }
 GSK_OP V minV(V a, V b) { return vbslq_f32(vcltq_f32(a, b), a, b); }
 GSK_OP V roundV(V a) { return vrndnq_f32(a); }
 GSK_OP V selectV(V m, V a, V b) { return vbslq_f32(vcltzq_f32(m), a, b); }
-GSK_OP V pow2(V n) { return vreinterpretq_f32_s32(vshlq_n_s32(vaddq_s32(vcvtq_s32_f32(n), vdupq_n_s32(127)), 23)); }
+GSK_OP V scale2(V a, V t) {
+  return vreinterpretq_f32_s32(vaddq_s32(vreinterpretq_s32_f32(a), vshlq_n_s32(vreinterpretq_s32_f32(t), 23)));
+}
+GSK_OP float sumLanes(V a) {
+  float32x2_t h = vadd_f32(vget_low_f32(a), vget_high_f32(a));
+  return vget_lane_f32(h, 0) + vget_lane_f32(h, 1);
+}
+GSK_OP float maxLanes(V a) {
+  a = maxV(a, vextq_f32(a, a, 2));
+  return vgetq_lane_f32(maxV(a, vextq_f32(a, a, 1)), 0);
+}
+GSK_OP void transpose(V *r) {
+  float32x4_t a = vtrn1q_f32(r[0], r[1]), b = vtrn2q_f32(r[0], r[1]), c = vtrn1q_f32(r[2], r[3]), d = vtrn2q_f32(r[2], r[3]);
+  r[0] = vcombine_f32(vget_low_f32(a), vget_low_f32(c)), r[1] = vcombine_f32(vget_low_f32(b), vget_low_f32(d));
+  r[2] = vcombine_f32(vget_high_f32(a), vget_high_f32(c)), r[3] = vcombine_f32(vget_high_f32(b), vget_high_f32(d));
+}
 GSK_OP V loadHalf(const uint16_t *p) { return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p))); }
 GSK_OP V loadBFloat(const uint16_t *p) { return vreinterpretq_f32_u32(vshll_n_u16(vld1_u16(p), 16)); }
 GSK_OP VI zeroI(void) { return (VI){vdupq_n_s32(0), vdupq_n_s32(0)}; }

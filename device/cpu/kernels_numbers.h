@@ -1,15 +1,14 @@
 /* Elementary functions and reductions over a set's inline operations (kernels_body.h). */
-/* 2^y: round to an integer and a degree-6 polynomial on [−½, ½]; below 2^−126 the result stays there. */
+/* 2^y, −125 ≤ y ≤ 126: adding 1.5·2^23 rounds to an integer; a degree-6 polynomial on the rest in [−½, ½]. */
 GSK_INLINE V exp2V(V y) {
-  y = maxV(minV(y, set1(126.0f)), set1(-126.0f));
-  V n = roundV(y), f = sub(y, n), p = set1(0.000154780044f);
+  V t = add(y, set1(0x1.8p23f)), f = sub(y, sub(t, set1(0x1.8p23f))), p = set1(0.000154780044f);
   p = fmaV(p, f, set1(0.00134004317f));
   p = fmaV(p, f, set1(0.00961799458f));
   p = fmaV(p, f, set1(0.0555032722f));
   p = fmaV(p, f, set1(0.240226515f));
   p = fmaV(p, f, set1(0.693147207f));
   p = fmaV(p, f, set1(1.0f));
-  return mul(p, pow2(n));
+  return scale2(p, t);
 }
 
 /* x·Φ(x), the exact GELU. Φ(−|x|) = 2^−(1+q(|x|)) with q a degree-10 polynomial on [0, 6], so that nothing
@@ -32,25 +31,23 @@ GSK_INLINE V geluV(V x) {
 
 /* x/(1+e^−x) */
 GSK_INLINE V siluV(V x) {
-  V e = exp2V(mul(x, set1(-1.44269504f)));
+  V e = exp2V(maxV(minV(mul(x, set1(-1.44269504f)), set1(126.0f)), set1(-125.0f)));
   return divV(x, add(set1(1.0f), e));
 }
 
 /* The sum of 16 virtual lanes in one fixed order: lane i + lane i+8, then +4, +2, +1. */
 GSK_INLINE float fold(const V *parts) {
-  float lane[GSK_LANES] __attribute__((aligned(64)));
-  for (int i = 0; i < PARTS; i++) store(lane + i * LANES, parts[i]);
-  for (int width = GSK_LANES / 2; width > 0; width /= 2)
-    for (int i = 0; i < width; i++) lane[i] += lane[i + width];
-  return lane[0];
+  V half[PARTS];
+  GSK_UNROLL for (int i = 0; i < PARTS; i++) half[i] = parts[i];
+  GSK_UNROLL for (int n = PARTS / 2; n > 0; n /= 2)
+    GSK_UNROLL for (int i = 0; i < n; i++) half[i] = add(half[i], half[i + n]);
+  return sumLanes(half[0]);
 }
 
 GSK_INLINE float foldMax(const V *parts) {
-  float lane[GSK_LANES] __attribute__((aligned(64)));
-  for (int i = 0; i < PARTS; i++) store(lane + i * LANES, parts[i]);
-  float m = lane[0];
-  for (int i = 1; i < GSK_LANES; i++) m = lane[i] > m ? lane[i] : m;
-  return m;
+  V m = parts[0];
+  GSK_UNROLL for (int i = 1; i < PARTS; i++) m = maxV(m, parts[i]);
+  return maxLanes(m);
 }
 
 /* Rows whose length is no multiple of 16 end in a copy of 16 floats, filled up with `fill`. */

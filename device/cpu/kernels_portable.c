@@ -8,6 +8,7 @@
 #define LANES 4
 #define TILE_ROWS 2
 #define TILE_VECS 1
+#define ATTEND_VECS 4
 #define GSK_UNROLL /* a small library matters more here */
 
 typedef struct { float x[LANES]; } V;
@@ -29,7 +30,21 @@ GSK_OP V minV(V a, V b) { GSK_EACH a.x[i] = a.x[i] < b.x[i] ? a.x[i] : b.x[i]; r
 GSK_OP V roundV(V a) { GSK_EACH a.x[i] = rintf(a.x[i]); return a; }
 GSK_OP V selectV(V m, V a, V b) { GSK_EACH a.x[i] = m.x[i] < 0 ? a.x[i] : b.x[i]; return a; }
 GSK_OP V fromBits(const uint32_t *b) { V r; memcpy(&r, b, sizeof r); return r; }
-GSK_OP V pow2(V n) { uint32_t b[LANES]; GSK_EACH b[i] = (uint32_t)((int32_t)n.x[i] + 127) << 23; return fromBits(b); }
+GSK_OP V scale2(V a, V t) {
+  uint32_t x[LANES], n[LANES];
+  memcpy(x, &a, sizeof x), memcpy(n, &t, sizeof n);
+  GSK_EACH x[i] += n[i] << 23;
+  return fromBits(x);
+}
+GSK_OP float sumLanes(V a) { return (a.x[0] + a.x[2]) + (a.x[1] + a.x[3]); }
+GSK_OP float maxLanes(V a) {
+  float m = a.x[0];
+  GSK_EACH m = m > a.x[i] ? m : a.x[i];
+  return m;
+}
+GSK_OP void transpose(V *r) {
+  GSK_EACH for (int j = 0; j < i; j++) { float x = r[i].x[j]; r[i].x[j] = r[j].x[i]; r[j].x[i] = x; }
+}
 GSK_OP V loadBFloat(const uint16_t *p) { uint32_t b[LANES]; GSK_EACH b[i] = (uint32_t)p[i] << 16; return fromBits(b); }
 GSK_OP float halfToFloat(uint16_t h) {
   uint32_t sign = (uint32_t)(h & 0x8000) << 16, m = h & 0x7fff, bits;
