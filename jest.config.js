@@ -1,2 +1,7 @@
 /** @type {import('jest').Config} */
-module.exports = { testEnvironment: 'node', testMatch: ['<rootDir>/test/**/*.test.js'], testTimeout: 60000 };
+module.exports = {
+  testEnvironment: 'node',
+  testMatch: ['<rootDir>/test/**/*.test.js'],
+  testPathIgnorePatterns: ['node_modules', '<rootDir>/test/integrations'],
+  testTimeout: 60000,
+};
