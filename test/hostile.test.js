@@ -1,83 +1,48 @@
-// Malformed files through the public API: a GgufError with code and place, quickly, and the process goes on. The full
-// list of broken headers is goloader/gguf/gguf_test.go's.
+// The files of test/hostile (Go) through the public API and the command line: what is malformed gives a GgufError with code,
+// field and offset, at once, without memory, and the process goes on; what is merely odd works.
 
+const { execFileSync, spawnSync } = require('node:child_process');
 const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
-const { loadEmbedder, openGguf, memoryReport } = require('..');
 
-const model = path.join(__dirname, '..', 'models', 'all-MiniLM-L6-v2.Q8_0.gguf');
-const good = fs.readFileSync(model);
+const root = path.join(__dirname, '..');
 const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'hostile-'));
+execFileSync('go', ['run', './scripts/genhostile', folder], { cwd: root });
+execFileSync(process.execPath, ['--expose-gc', path.join(__dirname, 'hostile', 'child.js'), folder]);
+const { results, alive } = JSON.parse(fs.readFileSync(path.join(folder, 'results.json'), 'utf8'));
+const refused = results.filter((r) => r.code !== '');
+const legal = results.filter((r) => r.code === '');
 afterAll(() => fs.rmSync(folder, { recursive: true }));
 
-/** A copy of the good file with bytes replaced at the first place where a text stands. @param {string} text @param {string} by */
-function replaced(text, by) {
-  const copy = Buffer.from(good);
-  const at = copy.indexOf(text);
-  if (at < 0 || text.length !== by.length) throw new Error(`no ${text}`);
-  copy.write(by, at, 'latin1');
-  return copy;
-}
+/** @param {any} r */
+const title = (r) => /** @type {const} */ ([`${r.section}: ${r.name}`, r]);
 
-/** A copy with the u32 behind a key changed. @param {string} key @param {number} value */
-function withNumber(key, value) {
-  const copy = Buffer.from(good);
-  copy.writeUInt32LE(value, copy.indexOf(key) + key.length + 4);
-  return copy;
-}
-
-/** A copy with a scale of the token table set to these half bits. @param {number} bits */
-async function withScale(bits) {
-  const file = await openGguf(model);
-  const tensor = (await file.tensors()).find((t) => t.name === 'blk.3.ffn_up.weight');
-  await file.close();
-  const copy = Buffer.from(good);
-  copy.writeUInt16LE(bits, tensor.offset + 34 * 1000);
-  return { copy, offset: tensor.offset + 34 * 1000 };
-}
-
-const cases = [
-  ['an unknown architecture', () => replaced('\x04\0\0\0\0\0\0\0bert', '\x04\0\0\0\0\0\0\0mpnt'), 'ERR_ARCHITECTURE', 'general.architecture'],
-  ['no heads', () => withNumber('bert.attention.head_count', 0), 'ERR_MODEL_KEY', 'bert.attention.head_count'],
-  ['heads that do not divide', () => withNumber('bert.attention.head_count', 7), 'ERR_MODEL_KEY', 'bert.attention.head_count'],
-  ['2^32−1 layers', () => withNumber('bert.block_count', 0xffffffff), 'ERR_MODEL_KEY', 'bert.block_count'],
-  ['one layer too many', () => withNumber('bert.block_count', 7), 'ERR_MODEL_TENSOR', undefined],
-  ['another hidden size', () => withNumber('bert.embedding_length', 768), 'ERR_MODEL_TENSOR', 'token_embd.weight'],
-  ['an unknown pooling', () => withNumber('bert.pooling_type', 4), 'ERR_MODEL_KEY', 'bert.pooling_type'],
-  ['epsilon NaN', () => withNumber('bert.attention.layer_norm_epsilon', 0x7fc00000), 'ERR_MODEL_KEY', 'bert.attention.layer_norm_epsilon'],
-  ['a missing tensor', () => replaced('blk.2.attn_output_norm.bias', 'blk.2.attn_output_nurm.bias'), 'ERR_MODEL_TENSOR', 'blk.2.attn_output_norm.bias'],
-  [
-    'an unknown tokenizer',
-    () => replaced('tokenizer.ggml.model\x08\0\0\0\x04\0\0\0\0\0\0\0bert', 'tokenizer.ggml.model\x08\0\0\0\x04\0\0\0\0\0\0\0t5t5'),
-    'ERR_TOKENIZER_KIND',
-    'tokenizer.ggml.model',
-  ],
-  ['a special id outside', () => withNumber('tokenizer.ggml.unknown_token_id', 99999), 'ERR_TOKENIZER_VOCAB', 'tokenizer.ggml.tokens'],
-  ['a file of zeros', () => Buffer.alloc(1 << 20), 'ERR_GGUF_MAGIC', 'magic'],
-  ['a cut file', () => good.subarray(0, good.length - 5000), 'ERR_GGUF_TRUNCATED', undefined],
-];
-
-test.each(cases)('%s', async (_name, make, code, field) => {
-  const file = path.join(folder, 'model.gguf');
-  fs.writeFileSync(file, make());
-  const error = await loadEmbedder(file)
-    .embed('x')
-    .catch((e) => e);
-  expect(error).toMatchObject({ name: 'GgufError', code });
-  if (field) expect(error.field).toBe(field);
-  expect(memoryReport().purposes).toMatchObject({ weights: 0, staging: 0, vocab: 0, index: 0 });
+test('there are 150 malformed files and more, and the process that read them all still embeds', () => {
+  expect(refused.length).toBeGreaterThanOrEqual(500);
+  expect(alive).toBe(true);
 });
 
-test.each([0x7c00, 0xfc00, 0x7e00])('a scale of half bits %i names the block', async (bits) => {
-  const file = path.join(folder, 'scale.gguf');
-  const { copy, offset } = await withScale(bits);
-  fs.writeFileSync(file, copy);
-  await expect(loadEmbedder(file).ready()).rejects.toMatchObject({ code: 'ERR_GGUF_NONFINITE', field: 'blk.3.ffn_up.weight', offset });
+test.each(refused.map(title))('refused: %s', (_title, r) => {
+  const { error } = r.embedded;
+  expect(error).toMatchObject({ name: 'GgufError', code: r.code });
+  if (r.field !== '*') expect(error.field ?? '').toBe(r.field);
+  const size = fs.existsSync(r.path) ? fs.statSync(r.path).size : 0;
+  const somethingIsThere = error.kind === 'format' && !/missing|has no/.test(error.message);
+  if (somethingIsThere) expect(error.offset).toBeGreaterThanOrEqual(0);
+  if (somethingIsThere && r.section !== 'splits') expect(error.offset).toBeLessThanOrEqual(size);
+  if (r.model) expect(r.opened.error).toBeUndefined();
+  else expect(r.opened.error).toMatchObject({ code: r.code });
+  expect(r.cpuMs).toBeLessThan(1000);
+  expect(r.rssGrowth).toBeLessThan(64e6);
+  expect(Object.values(r.left).every((n) => n === 0)).toBe(true);
 });
 
-test('the process still embeds', async () => {
-  const e = loadEmbedder();
-  expect(await e.embed('alive')).toHaveLength(384);
-  await e.close();
+test.each(legal.map(title))('works: %s', (_title, r) => {
+  expect(r.embedded.error ?? r.opened.error).toBeUndefined();
+  expect(r.embedded.value).toHaveLength(64);
+  if (r.same) expect(r.embedded.value).toEqual(legal[0].embedded.value);
+  expect(r.heapGrowth).toBeLessThan(10e6);
+  expect(r.goHeap).toBeLessThan(10e6);
+  expect(Object.values(r.left).every((n) => n === 0)).toBe(true);
 });

@@ -146,7 +146,7 @@ func valueOf(v gguf.Value) (Value, error) {
 		return arrayValue(v.Array())
 	case gguf.String:
 		s, err := v.Text()
-		if isCode(err, errs.GGUFLimit) { // too long for a reply: its bytes can be paged through
+		if isCode(err, errs.GGUFLimit) || isCode(err, errs.GGUFMetadata) { // too long for a reply, or no UTF-8
 			return arrayValue(v.TextBytes())
 		}
 		out.Value = s

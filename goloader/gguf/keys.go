@@ -1,5 +1,25 @@
 package gguf
 
+import (
+	"errors"
+
+	"gguf-stream/goloader/errs"
+)
+
+// Locate gives an error that names a key or a tensor of the file, but no place, that one's offset.
+func (f *File) Locate(err error) error {
+	var e *errs.Error
+	if !errors.As(err, &e) || e.Offset != errs.NoOffset || e.Field == "" {
+		return err
+	}
+	if v, found, _ := f.Find(e.Field); found {
+		e.Offset = v.at
+	} else if t, found := f.FindTensor(e.Field); found {
+		e.Offset = t.Offset
+	}
+	return err
+}
+
 // Uint is a key's value of any integer type, or absent.
 func (f *File) Uint(key string, absent uint64) (uint64, error) {
 	v, found, err := f.Find(key)

@@ -41,13 +41,8 @@ func (f *File) openFurtherParts(path string, count uint64) error {
 		return err
 	}
 	name := splitName.FindStringSubmatch(path)
-	switch {
-	case count > limits.SplitParts:
-		return errs.New(errs.GGUFSplit, splitCount, "%d parts; at most %d are allowed", count, limits.SplitParts)
-	case no != 0:
-		return errs.New(errs.GGUFSplit, splitNo, "this is part %d of %d; open the first part", no+1, count)
-	case name == nil || name[3] != fmt.Sprintf("%05d", count):
-		return errs.New(errs.GGUFSplit, splitCount, "a first part of %d must be named like model-00001-of-%05d.gguf", count, count)
+	if err := checkFirstPart(name, no, count); err != nil {
+		return f.Locate(err)
 	}
 	for i := 2; i <= int(count); i++ {
 		if err := f.openPart(fmt.Sprintf("%s-%05d-of-%s.gguf", name[1], i, name[3])); err != nil {
@@ -61,7 +56,19 @@ func (f *File) openFurtherParts(path string, count uint64) error {
 	if err == nil && total != uint64(f.tensors.count) {
 		err = errs.New(errs.GGUFSplit, splitTensors, "the parts hold %d tensors, but %s says %d", f.tensors.count, splitTensors, total)
 	}
-	return err
+	return f.Locate(err)
+}
+
+func checkFirstPart(name []string, no, count uint64) error {
+	switch {
+	case count > limits.SplitParts:
+		return errs.New(errs.GGUFSplit, splitCount, "%d parts; at most %d are allowed", count, limits.SplitParts)
+	case no != 0:
+		return errs.New(errs.GGUFSplit, splitNo, "this is part %d of %d; open the first part", no+1, count)
+	case name == nil || name[3] != fmt.Sprintf("%05d", count):
+		return errs.New(errs.GGUFSplit, splitCount, "a first part of %d must be named like model-00001-of-%05d.gguf", count, count)
+	}
+	return nil
 }
 
 func (f *File) openPart(path string) error {

@@ -25,7 +25,7 @@ const (
 	Tensors = 1 << 16
 	// HeaderBytes: everything before the data; vocabularies of 262,144 tokens with merges take 20 MB. It bounds the time a
 	// header can cost: a sparse file holds terabytes of it for nothing.
-	HeaderBytes = 256 << 20
+	HeaderBytes = 128 << 20
 	// KeyBytes is the format's own convention.
 	KeyBytes = 1<<16 - 1
 	// KeptStringBytes: strings that are copied into memory (names, descriptions); longer ones are refused when asked for.
