@@ -16,6 +16,7 @@ const commands = new Map(
     require('./cli/pull'),
     require('./cli/list'),
     require('./cli/rm'),
+    require('./cli/bench'),
   ].map((c) => [c.usage.split(' ')[0], c]),
 );
 

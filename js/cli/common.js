@@ -31,14 +31,17 @@ const modelOptions = /** @type {const} */ ({
   jsonl: { type: 'boolean' },
 });
 
-/** @param {Values} v */
-function embedderOf(v) {
+/** loadEmbedder's options. @param {Values} v */
+function embedderOptions(v) {
   /** @type {Values} */
   const o = {};
   for (const name of ['model', 'precision', 'task', 'prefix']) if (v[name] !== undefined) o[name] = v[name];
   for (const name of ['threads', 'dimensions']) if (v[name] !== undefined) o[name] = Number(v[name]);
-  return loadEmbedder({ ...o, ...showProgress() });
+  return o;
 }
+
+/** @param {Values} v */
+const embedderOf = (v) => loadEmbedder({ ...embedderOptions(v), ...showProgress() });
 
 /** @param {import('../index.js').LoadProgress} p */
 function onProgress({ phase, loadedBytes, totalBytes }) {
@@ -86,4 +89,4 @@ async function print(line) {
 /** @param {number} bytes */
 const megabytes = (bytes) => `${(bytes / 1e6).toFixed(1)} MB`;
 
-module.exports = { UsageError, common, modelOptions, embedderOf, texts, print, showProgress, megabytes };
+module.exports = { UsageError, common, modelOptions, embedderOptions, embedderOf, texts, print, showProgress, megabytes };
