@@ -17,34 +17,57 @@ typedef struct workspace {
   int64_t prepared_k;
 } workspace;
 
+/* A batch under way: phases one after another, each of items that any thread may take. A phase ends when its
+ * items are done, not when all threads have come by: a thread that gets no core keeps nobody waiting. */
 typedef struct run {
   const gsk_program *p;
   const gsk_batch *b;
-  atomic_llong next;
+  int64_t phases;
+  _Alignas(GSK_ALIGN) atomic_ullong place; /* phase << 32 | its next item */
+  _Alignas(GSK_ALIGN) atomic_llong done;   /* items of the phase that are done */
   atomic_int cancelled;
+  int64_t waited; /* by the caller's thread, ns */
 } run;
 
-/* Lays the buffers out; with base NULL only the size counts. */
-static int64_t lay_out(const gsk_program *p, int64_t group_rows, int64_t longest, uint8_t *base, workspace *w) {
+/* Runs still to be made by one thread, because the last team waited for a core that others hold. */
+static atomic_int crowded;
+enum { CROWDED_RUNS = 32 };
+
+#define TAKE(field, type, count) (w->field = (type *)(base + at), at += gsk_up((count) * (int64_t)sizeof(type), GSK_ALIGN))
+
+/* The slots that live through attention; with base NULL only the size counts. */
+static int64_t lay_out_kept(const gsk_program *p, int64_t group_rows, uint8_t *base, workspace *w) {
+  int64_t at = 0;
+  for (int64_t i = 0; i < p->slot_count; i++)
+    if (p->slots[i].kept) TAKE(slot[i], float, p->slots[i].stride * group_rows);
+  return at;
+}
+
+/* What a thread needs for the slab or the head it is at. */
+static int64_t lay_out_own(const gsk_program *p, int64_t group_rows, int64_t longest, uint8_t *base, workspace *w) {
   int64_t at = 0, slab = group_rows < GSK_SLAB ? group_rows : GSK_SLAB;
   int64_t head = 0;
   for (int64_t i = 0; i < p->step_count; i++)
     if (p->steps[i].op == GSK_ATTENTION && p->steps[i].head_size > head) head = p->steps[i].head_size;
-#define TAKE(field, type, count) (w->field = (type *)(base + at), at += gsk_up((count) * (int64_t)sizeof(type), GSK_ALIGN))
   for (int64_t i = 0; i < p->slot_count; i++)
-    TAKE(slot[i], float, p->slots[i].stride * (p->slots[i].kept ? group_rows : slab));
+    if (!p->slots[i].kept) TAKE(slot[i], float, p->slots[i].stride * slab);
   TAKE(codes, int16_t, slab * p->widest);
   TAKE(scales, float, slab * (p->widest / GSK_BLOCK + 1));
   TAKE(sums, int32_t, slab * (p->widest / GSK_LANES + 1));
   TAKE(scratch, float, gsk_attention_scratch(longest, head));
-#undef TAKE
   return at;
 }
+#undef TAKE
 
-int64_t gsk_workspace_bytes(const gsk_program *p, int64_t group_rows, int64_t longest) {
+void gsk_workspace(const gsk_program *p, gsk_batch *b) {
   workspace w;
-  return lay_out(p, group_rows, longest, NULL, &w);
+  b->kept_bytes = lay_out_kept(p, b->group_rows, NULL, &w);
+  b->own_bytes = lay_out_own(p, b->group_rows, b->longest, NULL, &w);
 }
+
+static int64_t kept_copies(const gsk_batch *b) { return b->together ? 1 : b->threads; }
+
+int64_t gsk_workspace_bytes(const gsk_batch *b) { return kept_copies(b) * b->kept_bytes + b->threads * b->own_bytes; }
 
 static float *row_of(const gsk_program *p, const workspace *w, int slot, int64_t row, int64_t slab) {
   return w->slot[slot] + (p->slots[slot].kept ? row : row - slab) * p->slots[slot].stride;
@@ -107,21 +130,21 @@ static void run_rows(const gsk_program *p, const gsk_batch *b, workspace *w, con
   if (s->out == w->prepared) w->prepared = -1;
 }
 
-static void run_attention(const gsk_program *p, const gsk_batch *b, workspace *w, const gsk_step *s, int64_t t0, int64_t t1) {
-  int64_t base = b->offsets[t0];
-  for (int64_t t = t0; t < t1; t++) {
-    int64_t row = b->offsets[t] - base;
-    gsk_attention a = {.qkv = w->slot[s->in] + row * p->slots[s->in].stride, .stride = p->slots[s->in].stride,
-                       .out = w->slot[s->out] + row * p->slots[s->out].stride, .out_stride = p->slots[s->out].stride,
-                       .rows = b->offsets[t + 1] - b->offsets[t], .heads = s->heads, .head_size = s->head_size,
-                       .scale = s->scale, .scratch = w->scratch};
-    p->set->attention(&a, 0, s->heads);
-  }
+/* Heads [h0, h1) of text t; base is the group's first row. */
+static void attend(const gsk_program *p, const gsk_batch *b, workspace *w, const gsk_step *s, int64_t base, int64_t t,
+                   int64_t h0, int64_t h1) {
+  int64_t row = b->offsets[t] - base;
+  gsk_attention a = {.qkv = w->slot[s->in] + row * p->slots[s->in].stride, .stride = p->slots[s->in].stride,
+                     .out = w->slot[s->out] + row * p->slots[s->out].stride, .out_stride = p->slots[s->out].stride,
+                     .rows = b->offsets[t + 1] - b->offsets[t], .heads = s->heads, .head_size = s->head_size,
+                     .scale = s->scale, .scratch = w->scratch};
+  p->set->attention(&a, h0, h1);
 }
 
-static void pool_text(const gsk_program *p, const gsk_batch *b, const workspace *w, int64_t row, int64_t rows, float *out) {
-  int64_t stride = p->slots[p->result].stride;
-  const float *x = w->slot[p->result] + row * stride;
+static void pool_text(const gsk_program *p, const gsk_batch *b, const workspace *w, int64_t base, int64_t t) {
+  int64_t stride = p->slots[p->result].stride, rows = b->offsets[t + 1] - b->offsets[t];
+  const float *x = w->slot[p->result] + (b->offsets[t] - base) * stride;
+  float *out = b->out + t * p->hidden_size;
   if (b->pooling == GSK_POOL_MEAN) {
     p->set->mean(x, stride, rows, out, p->hidden_size);
     return;
@@ -130,47 +153,132 @@ static void pool_text(const gsk_program *p, const gsk_batch *b, const workspace 
   memcpy(out, x, (size_t)p->hidden_size * 4);
 }
 
-/* All steps over one group of texts. */
+/* Steps [s0, s1), all row-local, over rows [r0, r1), at most a slab, of the group that begins with text t0. */
+static void run_slab(const gsk_program *p, const gsk_batch *b, workspace *w, int64_t s0, int64_t s1, int64_t t0, int64_t r0, int64_t r1) {
+  w->prepared = -1;
+  for (int64_t s = s0; s < s1; s++) run_rows(p, b, w, &p->steps[s], b->offsets[t0], r0, r1, b->offsets + t0);
+}
+
+static int stopped(run *r) {
+  if (r->b->cancelled && __atomic_load_n(r->b->cancelled, __ATOMIC_RELAXED)) atomic_store(&r->cancelled, 1);
+  return atomic_load(&r->cancelled);
+}
+
+/* All steps over one group of texts by one thread. */
 static void run_group(run *r, workspace *w, int64_t t0, int64_t t1) {
   const gsk_program *p = r->p;
   const gsk_batch *b = r->b;
   int64_t base = b->offsets[t0], rows = b->offsets[t1] - base;
-  for (int64_t i = 0; i < p->step_count;) {
-    if (b->cancelled && __atomic_load_n(b->cancelled, __ATOMIC_RELAXED)) {
-      atomic_store(&r->cancelled, 1);
-      return;
+  for (int64_t k = 0; k < p->run_count && !stopped(r); k++) {
+    const gsk_step *first = &p->steps[p->runs[k]];
+    if (first->op == GSK_ATTENTION) {
+      for (int64_t t = t0; t < t1; t++) attend(p, b, w, first, base, t, 0, first->heads);
+    } else {
+      for (int64_t r0 = 0; r0 < rows; r0 += GSK_SLAB)
+        run_slab(p, b, w, p->runs[k], p->runs[k + 1], t0, r0, r0 + GSK_SLAB < rows ? r0 + GSK_SLAB : rows);
     }
-    if (p->steps[i].op == GSK_ATTENTION) {
-      run_attention(p, b, w, &p->steps[i++], t0, t1);
-      continue;
-    }
-    int64_t end = i;
-    while (end < p->step_count && p->steps[end].op != GSK_ATTENTION) end++;
-    for (int64_t r0 = 0; r0 < rows; r0 += GSK_SLAB) {
-      int64_t r1 = r0 + GSK_SLAB < rows ? r0 + GSK_SLAB : rows;
-      w->prepared = -1;
-      for (int64_t s = i; s < end; s++) run_rows(p, b, w, &p->steps[s], base, r0, r1, b->offsets + t0);
-    }
-    i = end;
   }
-  for (int64_t t = t0; t < t1; t++)
-    pool_text(p, b, w, b->offsets[t] - base, b->offsets[t + 1] - b->offsets[t], b->out + t * p->hidden_size);
+  for (int64_t t = t0; t < t1; t++) pool_text(p, b, w, base, t);
+}
+
+/* Into how many parts the threads cut a group's rows, and the heads of each of its texts. */
+static int64_t row_parts(const gsk_batch *b, int64_t rows) {
+  int64_t parts = b->threads * ((rows + b->threads * GSK_SLAB - 1) / (b->threads * GSK_SLAB));
+  int64_t most = (rows + GSK_LEAST_ROWS - 1) / GSK_LEAST_ROWS;
+  return parts < most ? parts : most;
+}
+
+static int64_t head_parts(const gsk_batch *b, int64_t texts, int64_t heads) {
+  int64_t parts = (2 * b->threads + texts - 1) / texts;
+  return parts < heads ? parts : heads;
+}
+
+/* A phase of a batch that all threads work on together: a run of steps, or the pooling, of one group. */
+typedef struct phase {
+  int64_t t0, t1, base, rows;
+  int64_t s0, s1; /* steps; none: pooling */
+  int64_t items, heads; /* heads > 0: attention */
+} phase;
+
+static phase phase_of(const run *r, int64_t number) {
+  const gsk_program *p = r->p;
+  const gsk_batch *b = r->b;
+  if (!b->together) return (phase){.items = b->group_count};
+  int64_t g = number / (p->run_count + 1), k = number % (p->run_count + 1);
+  phase f = {.t0 = b->groups[g], .t1 = b->groups[g + 1]};
+  f.base = b->offsets[f.t0];
+  f.rows = b->offsets[f.t1] - f.base;
+  f.items = f.t1 - f.t0;
+  if (k == p->run_count) return f;
+  f.s0 = p->runs[k];
+  f.s1 = p->runs[k + 1];
+  if (p->steps[f.s0].op == GSK_ATTENTION) {
+    f.heads = p->steps[f.s0].heads;
+    f.items *= head_parts(b, f.t1 - f.t0, f.heads);
+  } else {
+    f.items = row_parts(b, f.rows);
+  }
+  return f;
+}
+
+static void run_item(run *r, workspace *w, const phase *f, int64_t item) {
+  const gsk_program *p = r->p;
+  const gsk_batch *b = r->b;
+  if (!b->together) {
+    run_group(r, w, b->groups[item], b->groups[item + 1]);
+  } else if (f->heads) {
+    int64_t parts = f->items / (f->t1 - f->t0), part = item % parts;
+    attend(p, b, w, &p->steps[f->s0], f->base, f->t0 + item / parts, f->heads * part / parts, f->heads * (part + 1) / parts);
+  } else if (f->s0 < f->s1) {
+    run_slab(p, b, w, f->s0, f->s1, f->t0, f->rows * item / f->items, f->rows * (item + 1) / f->items);
+  } else {
+    pool_text(p, b, w, f->base, f->t0 + item);
+  }
+}
+
+/* Until another thread has ended the phase: the others hold its last items. */
+static void await(run *r, unsigned long long place, int thread) {
+  int64_t start = gsk_now();
+  for (int spins = 0; atomic_load_explicit(&r->place, memory_order_acquire) == place && !stopped(r); spins++)
+    gsk_relax(spins);
+  if (thread == 0) r->waited += gsk_now() - start;
 }
 
 static void run_thread(void *arg, int thread) {
   run *r = arg;
   const gsk_batch *b = r->b;
   workspace w;
-  lay_out(r->p, b->group_rows, b->longest, b->workspaces + thread * b->workspace_bytes, &w);
+  lay_out_kept(r->p, b->group_rows, b->workspaces + (b->together ? 0 : thread) * b->kept_bytes, &w);
+  lay_out_own(r->p, b->group_rows, b->longest, b->workspaces + kept_copies(b) * b->kept_bytes + thread * b->own_bytes, &w);
   for (;;) {
-    long long g = atomic_fetch_add(&r->next, 1);
-    if (g >= b->group_count || atomic_load(&r->cancelled)) return;
-    run_group(r, &w, b->groups[g], b->groups[g + 1]);
+    unsigned long long place = atomic_load(&r->place);
+    int64_t number = (int64_t)(place >> 32), item = (int64_t)(place & 0xffffffff);
+    if (number == r->phases || stopped(r)) return;
+    phase f = phase_of(r, number);
+    if (item == f.items) {
+      if (number + 1 == r->phases) return;
+      await(r, place, thread);
+    } else if (atomic_compare_exchange_strong(&r->place, &place, place + 1)) {
+      run_item(r, &w, &f, item);
+      if (atomic_fetch_add(&r->done, 1) + 1 == f.items) {
+        atomic_store(&r->done, 0);
+        atomic_store(&r->place, (unsigned long long)(number + 1) << 32);
+      }
+    }
   }
 }
 
 int32_t gsk_run(const gsk_program *p, const gsk_batch *b) {
-  run r = {.p = p, .b = b};
-  gsk_pool_run(b->threads, run_thread, &r);
+  run r = {.p = p, .b = b, .phases = b->together ? b->group_count * (p->run_count + 1) : 1};
+  if (!b->together) {
+    gsk_pool_run(b->threads, run_thread, &r);
+  } else if (atomic_load(&crowded) > 0) {
+    atomic_fetch_sub(&crowded, 1);
+    gsk_pool_run(1, run_thread, &r);
+  } else {
+    int64_t start = gsk_now();
+    gsk_pool_run(b->threads, run_thread, &r);
+    if (r.waited > (gsk_now() - start) / 4) atomic_store(&crowded, CROWDED_RUNS);
+  }
   return atomic_load(&r.cancelled);
 }

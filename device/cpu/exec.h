@@ -1,6 +1,7 @@
 /* A compiled program (device.Program with addresses for numbers) and the run of a batch over it.
  *
- *   texts ─▶ groups of whole texts, at least GSK_SLAB rows each ─▶ one thread a group, all steps, no barrier
+ *   enough groups: texts ─▶ groups of whole texts ─▶ a thread takes a group through all steps, no barrier
+ *   few texts:     all threads go through one group together, phase by phase
  *   group ─▶ runs of row-local steps, slab by slab (≤ GSK_SLAB rows) │ attention, text by text │ pooling
  */
 #ifndef GSK_EXEC_H
@@ -11,6 +12,9 @@
 #pragma GCC visibility push(hidden)
 
 enum { GSK_EMBED, GSK_NORM, GSK_LINEAR, GSK_ACTIVATE, GSK_ROTARY, GSK_ATTENTION }; /* device.Op */
+/* Fewer rows of a part do not pay for reading the weights once more. */
+enum { GSK_LEAST_ROWS = 8 };
+
 enum { GSK_POOL_MEAN = 1, GSK_POOL_CLS = 2, GSK_POOL_LAST = 3 };                  /* device.Pooling */
 
 typedef struct gsk_slot {
@@ -31,7 +35,8 @@ typedef struct gsk_program {
   const gsk_step *steps;
   const gsk_slot *slots;
   const float *rotary;
-  int64_t step_count, slot_count, hidden_size, result;
+  const int32_t *runs; /* [run_count+1]: first step of each run: row-local steps, or one attention */
+  int64_t step_count, slot_count, run_count, hidden_size, result;
   int64_t widest; /* largest k of a matrix */
   int32_t fast;
   int32_t pad;
@@ -45,13 +50,17 @@ typedef struct gsk_batch {
   int64_t group_count;
   int64_t group_rows, longest; /* most rows of a group and of a text: what a workspace is made for */
   float *out;                  /* [texts][hidden_size] */
-  uint8_t *workspaces;         /* threads × workspace_bytes */
-  int64_t workspace_bytes;
-  const uint32_t *cancelled; /* or NULL */
+  uint8_t *workspaces;         /* kept slots of each thread's group, or of the one of all; then each thread's own */
+  int64_t kept_bytes, own_bytes; /* gsk_workspace */
+  const uint32_t *cancelled;     /* or NULL */
   int32_t pooling, threads;
+  int32_t together; /* all threads work on one group after another, else each on its own */
+  int32_t pad;
 } gsk_batch;
 
-int64_t gsk_workspace_bytes(const gsk_program *p, int64_t group_rows, int64_t longest);
+/* Sets kept_bytes and own_bytes from group_rows and longest; then all the bytes that the threads need. */
+void gsk_workspace(const gsk_program *p, gsk_batch *b);
+int64_t gsk_workspace_bytes(const gsk_batch *b);
 /* 0, or 1 when the batch was cancelled. */
 int32_t gsk_run(const gsk_program *p, const gsk_batch *b);
 

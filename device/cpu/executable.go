@@ -5,6 +5,7 @@ import "C"
 
 import (
 	"math"
+	"slices"
 	"sync"
 	"unsafe"
 
@@ -21,12 +22,13 @@ type executable struct {
 	device    *Device
 	weights   *weights
 	program   *device.Program
-	compiled  *memory.Region // gsk_program, slots, steps
+	compiled  *memory.Region // gsk_program, slots, steps, runs
 	c         *C.gsk_program
 	mu        sync.Mutex
 	workspace *memory.Region
 	release   func()
-	groups    []uint32
+	groups    []uint32 // first text of each group, and the number of texts
+	loads     []int    // of threads, in slowest
 }
 
 // Compile implements device.Device.
@@ -38,7 +40,8 @@ func (d *Device) Compile(p *device.Program, dw device.Weights) (device.Executabl
 	const head = int64(unsafe.Sizeof(C.gsk_program{}))
 	slotBytes := int64(len(p.Slots)) * int64(unsafe.Sizeof(C.gsk_slot{}))
 	stepBytes := int64(len(p.Steps)) * int64(unsafe.Sizeof(C.gsk_step{}))
-	r, err := d.config.Ledger.Allocate(memory.Weights, head+slotBytes+stepBytes)
+	runs := runsOf(p)
+	r, err := d.config.Ledger.Allocate(memory.Weights, head+slotBytes+stepBytes+int64(len(runs))*4)
 	if err != nil {
 		return nil, err
 	}
@@ -54,12 +57,24 @@ func (d *Device) Compile(p *device.Program, dw device.Weights) (device.Executabl
 		e.c.widest = max(e.c.widest, steps[i].matrix.k)
 	}
 	e.c.steps, e.c.slots = unsafe.SliceData(steps), unsafe.SliceData(slots)
+	copy(memory.Slice[C.int32_t](r, head+slotBytes+stepBytes, int64(len(runs))), runs)
+	e.c.runs, e.c.run_count = unsafe.SliceData(memory.Slice[C.int32_t](r, head+slotBytes+stepBytes, int64(len(runs)))), C.int64_t(len(runs)-1)
 	e.c.step_count, e.c.slot_count = C.int64_t(len(steps)), C.int64_t(len(slots))
 	e.c.rotary = (*C.float)(unsafe.SliceData(p.Tables.Rotary))
 	e.c.hidden_size, e.c.result = C.int64_t(p.HiddenSize), C.int64_t(p.Result)
 	e.c.fast = flag(w.precision == device.Fast)
 	e.c.set = d.set.set
 	return e, nil
+}
+
+// runsOf is the first step of each run of row-local steps and of each attention, and the number of steps.
+func runsOf(p *device.Program) (runs []C.int32_t) {
+	for i := range p.Steps {
+		if i == 0 || p.Steps[i].Op == device.OpAttention || p.Steps[i-1].Op == device.OpAttention {
+			runs = append(runs, C.int32_t(i))
+		}
+	}
+	return append(runs, C.int32_t(len(p.Steps)))
 }
 
 func (e *executable) vector(id device.TensorID) *C.float {
@@ -94,20 +109,19 @@ func (e *executable) Run(b *device.Batch) error {
 	if b.Threads > 0 {
 		threads = min(threads, b.Threads)
 	}
-	rows, longest := e.group(b.Offsets)
-	threads = max(1, min(threads, len(e.groups)-1))
-	perThread := int64(C.gsk_workspace_bytes(e.c, C.int64_t(rows), C.int64_t(longest)))
+	cb := C.gsk_batch{pooling: C.int32_t(b.Pooling)}
+	e.divide(&cb, b.Offsets, threads)
+	C.gsk_workspace(e.c, &cb)
 	embedBytes := int64(len(b.IDs)) * int64(e.program.HiddenSize) * 4
 	embedBytes = (embedBytes + C.GSK_ALIGN - 1) / C.GSK_ALIGN * C.GSK_ALIGN
-	if err := e.reserve(embedBytes + perThread*int64(threads)); err != nil {
+	if err := e.reserve(embedBytes + int64(C.gsk_workspace_bytes(&cb))); err != nil {
 		return err
 	}
 	defer e.trim()
 	embedded := memory.Slice[float32](e.workspace, 0, int64(len(b.IDs))*int64(e.program.HiddenSize))
 	e.embed(embedded, b)
-	cb := C.gsk_batch{embedded: (*C.float)(unsafe.SliceData(embedded)), group_count: C.int64_t(len(e.groups) - 1),
-		group_rows: C.int64_t(rows), longest: C.int64_t(longest), pooling: C.int32_t(b.Pooling), threads: C.int32_t(threads),
-		workspaces: (*C.uint8_t)(unsafe.Pointer(&e.workspace.Bytes()[embedBytes])), workspace_bytes: C.int64_t(perThread)}
+	cb.embedded = (*C.float)(unsafe.SliceData(embedded))
+	cb.workspaces = (*C.uint8_t)(unsafe.Pointer(&e.workspace.Bytes()[embedBytes]))
 	if cancelled := e.call(&cb, b); cancelled {
 		return errs.New(errs.Aborted, "", "the call was cancelled")
 	}
@@ -128,22 +142,56 @@ func (e *executable) call(cb *C.gsk_batch, b *device.Batch) (cancelled bool) {
 	return C.gsk_run(e.c, cb) != 0
 }
 
-// group cuts the batch into groups of whole texts of at least GSK_SLAB rows, and finds the most rows of
-// a group and of a text.
-func (e *executable) group(offsets []uint32) (rows, longest int) {
+// divide chooses how the threads share the batch. Groups of whole texts, a thread each, need no waiting for
+// one another and keep a group's activations in its core's cache; where they would leave threads without
+// work for more than a tenth of the time, all threads take larger groups together.
+func (e *executable) divide(cb *C.gsk_batch, offsets []uint32, threads int) {
+	rows, texts := int(offsets[len(offsets)-1]), len(offsets)-1
+	e.group(offsets, max(1, rows/C.GSK_SLAB/threads*threads))
+	together := threads > 1 && e.slowest(offsets, threads)*threads*10 > rows*11
+	if together {
+		threads = min(threads, max(1, rows/C.GSK_LEAST_ROWS))
+		e.group(offsets, max(1, rows/(C.GSK_SLAB*threads)))
+	} else {
+		threads = min(threads, len(e.groups)-1)
+	}
+	for g := range len(e.groups) - 1 {
+		cb.group_rows = max(cb.group_rows, C.int64_t(offsets[e.groups[g+1]]-offsets[e.groups[g]]))
+	}
+	for t := range texts {
+		cb.longest = max(cb.longest, C.int64_t(offsets[t+1]-offsets[t]))
+	}
+	cb.group_count, cb.together, cb.threads = C.int64_t(len(e.groups)-1), flag(together), C.int32_t(threads)
+}
+
+// group cuts the batch into about n groups of whole texts, at the multiples of rows/n but for those that the
+// last cut has passed or come near to: no group is small because the text before it was long.
+func (e *executable) group(offsets []uint32, n int) {
 	e.groups = append(e.groups[:0], 0)
-	texts := len(offsets) - 1
-	first := 0
-	for t := 1; t <= texts; t++ {
-		longest = max(longest, int(offsets[t]-offsets[t-1]))
-		n := int(offsets[t] - offsets[first])
-		if n >= C.GSK_SLAB || t == texts {
-			rows = max(rows, n)
+	texts, rows := len(offsets)-1, int(offsets[len(offsets)-1])
+	next := 1
+	for t := 1; t < texts; t++ {
+		if at := int(offsets[t]) * n; at >= next*rows {
 			e.groups = append(e.groups, uint32(t))
-			first = t
+			next = (2*at + 3*rows) / (2 * rows)
 		}
 	}
-	return rows, longest
+	e.groups = append(e.groups, uint32(texts))
+}
+
+// slowest is the rows of the thread with the most, when each takes the next group as soon as it is free.
+func (e *executable) slowest(offsets []uint32, threads int) int {
+	e.loads = append(e.loads[:0], make([]int, threads)...)
+	for g := range len(e.groups) - 1 {
+		least := 0
+		for i, l := range e.loads {
+			if l < e.loads[least] {
+				least = i
+			}
+		}
+		e.loads[least] += int(offsets[e.groups[g+1]] - offsets[e.groups[g]])
+	}
+	return slices.Max(e.loads)
 }
 
 // reserve makes the workspace at least n bytes.

@@ -7,6 +7,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <time.h>
 #include <unistd.h>
 
 #if defined(__x86_64__)
@@ -27,33 +28,47 @@ enum { MAX_THREADS = 64, SPINS = 2000 }; /* about 20 µs; longer spinning hurts 
 static pthread_mutex_t turn = PTHREAD_MUTEX_INITIALIZER; /* one run at a time */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t wake = PTHREAD_COND_INITIALIZER, finished = PTHREAD_COND_INITIALIZER;
-static atomic_uint generation;
-static atomic_int running; /* workers that have not finished the present run */
-static int workers;        /* made so far */
-static int wanted;         /* workers that take part in the present run */
+static atomic_uint generation; /* of runs */
+static atomic_int active;      /* workers in the present run */
+static int workers;            /* made so far */
+static int wanted, joined;     /* workers that may take part in the present run, and that have */
 static gsk_task task;
 static void *task_arg;
 
-static void *worker(void *p) {
-  int me = (int)(long)p;
+int64_t gsk_now(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return t.tv_sec * 1000000000LL + t.tv_nsec;
+}
+
+void gsk_relax(int spins) {
+  if (spins < SPINS) relax();
+  else sched_yield();
+}
+
+/* The worker's number in the run, 0 if it has come too late. */
+static int join(void) { return joined < wanted ? ++joined : 0; }
+
+static void *worker(void *unused) {
   unsigned seen = 0;
   set_float_mode(DEFAULT_FLOAT_MODE);
+  pthread_mutex_lock(&lock);
   for (;;) {
+    seen = atomic_load(&generation);
+    int me = join();
+    if (me) {
+      atomic_fetch_add(&active, 1);
+      pthread_mutex_unlock(&lock);
+      task(task_arg, me);
+      pthread_mutex_lock(&lock);
+      if (atomic_fetch_sub(&active, 1) == 1) pthread_cond_signal(&finished);
+    }
+    pthread_mutex_unlock(&lock);
     for (int i = 0; i < SPINS && atomic_load_explicit(&generation, memory_order_acquire) == seen; i++) relax();
     pthread_mutex_lock(&lock);
     while (atomic_load(&generation) == seen) pthread_cond_wait(&wake, &lock);
-    seen = atomic_load(&generation);
-    int mine = me <= wanted;
-    pthread_mutex_unlock(&lock);
-    if (!mine) continue;
-    task(task_arg, me);
-    if (atomic_fetch_sub(&running, 1) == 1) {
-      pthread_mutex_lock(&lock);
-      pthread_cond_signal(&finished);
-      pthread_mutex_unlock(&lock);
-    }
   }
-  return NULL;
+  return unused;
 }
 
 /* Makes missing workers. A system that gives no more threads gets fewer: the run is only slower. */
@@ -67,7 +82,7 @@ static void grow(int n) {
     pthread_attr_init(&attr);
     pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
     pthread_attr_setstacksize(&attr, 256 << 10); /* no frame is over 64 KiB */
-    int failed = pthread_create(&t, &attr, worker, (void *)(long)(workers + 1));
+    int failed = pthread_create(&t, &attr, worker, NULL);
     pthread_attr_destroy(&attr);
     if (failed) break;
     workers++;
@@ -87,17 +102,18 @@ void gsk_pool_run(int threads, gsk_task fn, void *arg) {
   pthread_mutex_lock(&turn);
   pthread_mutex_lock(&lock);
   grow(threads - 1);
-  wanted = threads - 1 < workers ? threads - 1 : workers;
+  wanted = threads - 1;
+  joined = 0;
   task = fn;
   task_arg = arg;
-  atomic_store(&running, wanted);
   atomic_fetch_add(&generation, 1);
   pthread_cond_broadcast(&wake);
   pthread_mutex_unlock(&lock);
   fn(arg, 0);
-  for (int i = 0; i < SPINS && atomic_load(&running); i++) relax();
+  for (int i = 0; i < SPINS && atomic_load(&active); i++) relax();
   pthread_mutex_lock(&lock);
-  while (atomic_load(&running)) pthread_cond_wait(&finished, &lock);
+  wanted = 0; /* who has not come yet need not come */
+  while (atomic_load(&active)) pthread_cond_wait(&finished, &lock);
   pthread_mutex_unlock(&lock);
   pthread_mutex_unlock(&turn);
   set_float_mode(mode);
