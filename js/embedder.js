@@ -3,7 +3,7 @@ const { Kind, call, closeTarget, isLost, native, processCore } = require('./nati
 const { bundledModel } = require('./locate');
 const { GgufError, argumentError, closedError } = require('./errors');
 const { CrashPrevention, MemoryGuard, memoryReport } = require('./memory');
-const { resolveModel } = require('./hub/download');
+const { resolveModel } = require('./hub/resolve');
 const options = require('./options');
 const { checkSettings, outputs, quantizeRows } = require('./quantize');
 

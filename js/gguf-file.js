@@ -1,6 +1,6 @@
 const { Kind, call, closeTarget } = require('./native');
 const { closedError, argumentError } = require('./errors');
-const { resolveModel } = require('./hub/download');
+const { resolveModel } = require('./hub/resolve');
 const options = require('./options');
 
 /**

@@ -4,7 +4,6 @@
 const path = require('node:path');
 const { platforms, libc } = require('./platforms');
 const { nativeFiles } = require('./locate');
-const { ProcessCore } = require('./process');
 const { GgufError, fromNative, callerStack, lostError } = require('./errors');
 
 /**
@@ -42,7 +41,7 @@ const Kind = Object.freeze({
 
 /** @type {Addon | undefined} */
 let addon;
-/** @type {InstanceType<typeof ProcessCore> | undefined} */
+/** @type {InstanceType<typeof import('./process').ProcessCore> | undefined} */
 let child;
 
 /** @param {string[]} tried what did not work @returns {Addon | undefined} */
@@ -64,6 +63,7 @@ function processCore(tried = []) {
   const allowed = /** @type {{ permission?: { has(scope: string): boolean } }} */ (process).permission?.has('child') ?? true;
   for (const { from, file, problem } of nativeFiles('process')) {
     if (file && allowed) {
+      const { ProcessCore } = require('./process'); // only where it is used: its modules take milliseconds
       child = new ProcessCore(path.resolve(file), process.env.GGUF_STREAM_KERNELS ?? '');
       return child;
     }

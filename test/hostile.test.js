@@ -1,7 +1,7 @@
 // The files of test/hostile (Go) through the public API and the command line: what is malformed gives a GgufError with code,
 // field and offset, at once, without memory, and the process goes on; what is merely odd works.
 
-const { execFileSync, spawnSync } = require('node:child_process');
+const { execFileSync } = require('node:child_process');
 const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');

@@ -2,7 +2,7 @@ const fs = require('node:fs');
 const path = require('node:path');
 const { spawn, spawnSync } = require('node:child_process');
 const { Worker } = require('node:worker_threads');
-const { loadEmbedder, openGguf, GgufError } = require('..');
+const { loadEmbedder, GgufError } = require('..');
 
 const root = path.join(__dirname, '..');
 const executable = path.join(root, 'build', 'native', 'gguf-stream-core');

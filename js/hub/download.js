@@ -7,10 +7,10 @@ const fs = require('node:fs/promises');
 const path = require('node:path');
 const { setTimeout: delay } = require('node:timers/promises');
 const { GgufError } = require('../errors');
-const { cacheFolder, cachedModels, cachedPath, commitForm, repoFolder, showAs, sizeOf, writeWhole } = require('./cache');
+const { cacheFolder, cachedModels, commitForm, repoFolder, showAs, sizeOf, writeWhole } = require('./cache');
 const { client, endpoint, hubFetch, isOffline, timeoutMs } = require('./client');
 const { withLock } = require('./lock');
-const { choose, isInside, nameError, parseReference, partsOf } = require('./reference');
+const { choose, isInside, nameError, partsOf } = require('./reference');
 
 /**
  * @import { Reference } from './reference'
@@ -235,15 +235,4 @@ async function offlineError(reference) {
   return new GgufError({ code: 'ERR_OFFLINE', kind: 'io', field: 'model', message });
 }
 
-/**
- * The path that a model option means: a path as it is; a name from the cache without a question to the hub, else pulled.
- * @param {string} name
- * @param {{ signal?: AbortSignal, onProgress?: (p: LoadProgress) => void }} [options]
- */
-async function resolveModel(name, options) {
-  const reference = parseReference(name);
-  if (!reference) return path.resolve(name);
-  return (await cachedPath(reference)) ?? (await pullModel(reference, options));
-}
-
-module.exports = { pullModel, resolveModel };
+module.exports = { pullModel };
