@@ -14,7 +14,9 @@ const jsonTo =
     r.writeHead(200, { 'content-type': 'application/json', ...headers }).end(JSON.stringify(body));
 
 class Hub {
-  /** Bytes by path, of the repository owner/models. @type {Map<string, Buffer>} */
+  /** The one that exists. */
+  repo = 'owner/models';
+  /** Bytes by path. @type {Map<string, Buffer>} */
   files = new Map();
   /** Paths that git holds itself, not LFS. */
   plain = new Set();
@@ -61,18 +63,19 @@ class Hub {
     const url = new URL(q.url, this.url);
     const json = jsonTo(r);
     const refuse = (status, code) => r.writeHead(status, { 'x-error-code': code, 'content-type': 'application/json' }).end(JSON.stringify({ error: code }));
-    if (!/\/owner\/models(\/|$)/.test(url.pathname)) return refuse(401, 'RepoNotFound');
+    const [, api, rest] = new RegExp(`^/(api/models/)?${this.repo}/(.+)$`).exec(url.pathname) ?? [];
+    if (!rest) return refuse(401, 'RepoNotFound');
     if (this.token && q.headers.authorization !== `Bearer ${this.token}`) return refuse(401, 'GatedRepo');
-    const info = /^\/api\/models\/owner\/models\/revision\/(.+)$/.exec(url.pathname);
-    const tree = /^\/api\/models\/owner\/models\/tree\/(.+)$/.exec(url.pathname);
-    const file = /^\/owner\/models\/resolve\/([0-9a-f]+)\/(.+)$/.exec(url.pathname);
+    const info = api && /^revision\/(.+)$/.exec(rest);
+    const tree = api && /^tree\//.test(rest);
+    const file = !api && /^resolve\/[0-9a-f]+\/(.+)$/.exec(rest);
     if (info) {
       const sha = Object.hasOwn(this.commits, info[1]) ? this.commits[info[1]] : Object.values(this.commits).find((c) => c === info[1]);
-      return sha ? json({ _id: '1', id: 'owner/models', lastModified: '2024-01-01', sha }) : refuse(404, 'RevisionNotFound');
+      return sha ? json({ _id: '1', id: this.repo, lastModified: '2024-01-01', sha }) : refuse(404, 'RevisionNotFound');
     }
     if (tree) return this.#list(url, json);
-    if (!file || !this.files.has(file[2])) return refuse(404, 'EntryNotFound');
-    r.writeHead(302, { location: `${this.storageUrl}/${file[2]}?signature=1`, 'x-linked-etag': '"x"' }).end();
+    if (!file || !this.files.has(file[1])) return refuse(404, 'EntryNotFound');
+    r.writeHead(302, { location: `${this.storageUrl}/${file[1]}?signature=1`, 'x-linked-etag': '"x"' }).end();
   }
 
   #list(url, json) {
