@@ -38,7 +38,7 @@ Napi::Value counters(const Napi::CallbackInfo &info) {
     const int64_t *value;
   } all[] = {{"weights", &page->weights}, {"activations", &page->activations}, {"staging", &page->staging},
              {"vocab", &page->vocab}, {"index", &page->index}, {"output", &page->output},
-             {"regions", &page->regions}, {"budget", &page->budget}, {"reserved", &page->reserved},
+             {"regions", &page->regions}, {"budget", &page->budget}, {"reserved", &page->reserved}, {"system", &page->system},
              {"goHeap", &page->go_heap}, {"working", &page->working}};
   Napi::Object o = Napi::Object::New(info.Env());
   for (auto &c : all) o.Set(c.name, static_cast<double>(__atomic_load_n(c.value, __ATOMIC_RELAXED)));

@@ -5,11 +5,13 @@
 // any point, and results of failed calls are never used.
 #include "job.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <atomic>
 #include <map>
+#include <memory>
 #include <mutex>
 
 #include "library.h"
@@ -26,82 +28,96 @@ struct Environment {
   uint32_t nextId = 0;
   uint32_t pending = 0;          // JS thread: the event loop is kept while > 0
   std::atomic<int> references{1}; // the environment's and one per call
-  void release() {
-    if (references.fetch_sub(1) == 1) delete this;
-  }
+  gs_job end = {};                // the last job, which closes what this environment has opened and left open
 };
+
+// What is queued for the JS thread is a Message that is part of its Call: a thread of the core allocates nothing.
+struct Message {
+  Call *call;
+  void (*deliver)(napi_env env, Call *c); // env is null when the environment has ended
+};
+
+constexpr size_t kTensorName = 64; // limits.TensorNameBytes and the terminator
 
 struct Call {
-  gs_job job;
-  Environment *environment;
-  uint32_t id;
-  napi_ref callback;
-  napi_ref progress;
-  std::atomic<bool> reporting; // a progress message is on its way: later ones only update the numbers
-  std::atomic<uint64_t> loadedBytes, totalBytes;
-};
-
-enum class Message { finished, progress };
-struct Envelope {
-  Call *call;
-  Message message;
+  gs_job job = {};
+  Environment *environment = nullptr;
+  uint32_t id = 0;
+  napi_ref callback = nullptr;
+  napi_ref progress = nullptr;
+  Message finished, progressed;
+  std::atomic<int> references{1}; // the job's, until its result is delivered, and one of a progress message on its way
+  bool reporting = false;         // under the environment's lock, as are the numbers: later reports only update them
+  uint64_t loadedBytes = 0, totalBytes = 0;
+  char tensor[kTensorName] = {};
 };
 
 std::atomic<long> liveCalls{0}, lateCalls{0};
+std::atomic<uint64_t> environments{0}; // made so far: their numbers are the owners of jobs
 std::atomic<bool> externalRefused{false};
 
 constexpr uint64_t kExternalBytes = 65536; // smaller results are plain copies
 
-void freeCall(Call *c) {
+// The last reference submits GS_JOB_END: no open is under way then whose handle nobody would close.
+void release(Environment *e) {
+  if (e->references.fetch_sub(1) != 1) return;
+  if (core()) core()->submit(&e->end);
+  else delete e;
+}
+
+void release(Call *c) {
+  if (c->references.fetch_sub(1) != 1) return;
   free(const_cast<char *>(c->job.request));
   free(const_cast<char *>(c->job.texts));
   free(const_cast<uint64_t *>(c->job.text_ends));
   core()->replyFree(c->job.reply);
   core()->outputFree(c->job.output.data, c->job.output.size);
-  c->environment->release();
+  release(c->environment);
   delete c;
   liveCalls--;
 }
 
-bool send(Call *c, Message m) {
-  Environment *e = c->environment;
-  Envelope *envelope = new Envelope{c, m};
-  std::lock_guard<std::mutex> lock(e->mutex);
-  if (e->alive && napi_call_threadsafe_function(e->back, envelope, napi_tsfn_nonblocking) == napi_ok) return true;
-  delete envelope;
-  return false;
+// Under the environment's lock.
+bool send(Environment *e, Message *m) {
+  return e->alive && napi_call_threadsafe_function(e->back, m, napi_tsfn_nonblocking) == napi_ok;
 }
 
 // On a thread of the core.
 void done(gs_job *job) {
+  if (job->kind == GS_JOB_END) {
+    delete static_cast<Environment *>(job->context);
+    return;
+  }
   Call *c = static_cast<Call *>(job->context);
-  if (send(c, Message::finished)) return;
+  {
+    std::lock_guard<std::mutex> lock(c->environment->mutex);
+    if (send(c->environment, &c->finished)) return;
+  }
   lateCalls++;
-  freeCall(c);
+  release(c);
 }
 
-void progressed(gs_job *job, uint64_t loaded, uint64_t total, gs_str *) {
+void progressed(gs_job *job, uint64_t loaded, uint64_t total, gs_str *tensor) {
   Call *c = static_cast<Call *>(job->context);
+  std::lock_guard<std::mutex> lock(c->environment->mutex);
   c->loadedBytes = loaded;
   c->totalBytes = total;
-  if (!c->reporting.exchange(true) && !send(c, Message::progress)) c->reporting = false;
+  snprintf(c->tensor, sizeof c->tensor, "%s", tensor);
+  if (c->reporting || !send(c->environment, &c->progressed)) return;
+  c->reporting = true;
+  c->references++;
 }
 
-void finalizeOutput(napi_env, void *data, void *hint) {
-  uint64_t *size = static_cast<uint64_t *>(hint);
-  core()->outputFree(data, *size);
-  delete size;
-}
+void finalizeOutput(napi_env, void *data, void *size) { core()->outputFree(data, reinterpret_cast<uintptr_t>(size)); }
 
-// The output as an ArrayBuffer: external where it is large and allowed, else a copy.
+// The output as an ArrayBuffer: external where it is large and allowed, else a copy (Electron, or an environment that
+// goes down).
 bool arrayBuffer(napi_env env, gs_output *output, napi_value *value) {
-  if (output->size >= kExternalBytes && !externalRefused) {
-    uint64_t *size = new uint64_t(output->size);
-    if (napi_create_external_arraybuffer(env, output->data, output->size, finalizeOutput, size, value) == napi_ok) {
-      output->data = nullptr;
-      return true;
-    }
-    delete size; // Electron, or an environment that goes down
+  void *size = reinterpret_cast<void *>(static_cast<uintptr_t>(output->size));
+  if (output->size >= kExternalBytes && !externalRefused &&
+      napi_create_external_arraybuffer(env, output->data, output->size, finalizeOutput, size, value) == napi_ok) {
+    output->data = nullptr;
+    return true;
   }
   void *copy = nullptr;
   if (napi_create_arraybuffer(env, output->size, &copy, value) != napi_ok) return false;
@@ -131,6 +147,16 @@ bool results(napi_env env, Call *c, napi_value *v) { // error, reply, output
   return !j->output.data || arrayBuffer(env, &j->output, &v[2]);
 }
 
+// The host has no room for the result: the caller is told so instead of waiting for ever.
+bool noRoom(napi_env env, napi_value *v) {
+  napi_value pending;
+  bool threw = false;
+  gs_error e = {-1, "ERR_MEMORY_ALLOCATION", "limit", "output", "the host has no memory for the result"};
+  if (napi_is_exception_pending(env, &threw) != napi_ok) return false;
+  if (threw && napi_get_and_clear_last_exception(env, &pending) != napi_ok) return false;
+  return errorObject(env, e, &v[0]) && napi_get_undefined(env, &v[1]) == napi_ok && napi_get_undefined(env, &v[2]) == napi_ok;
+}
+
 void callBack(napi_env env, napi_ref function, size_t n, const napi_value *arguments) {
   napi_value receiver, f;
   if (napi_get_undefined(env, &receiver) != napi_ok || napi_get_reference_value(env, function, &f) != napi_ok) return;
@@ -140,46 +166,49 @@ void callBack(napi_env env, napi_ref function, size_t n, const napi_value *argum
 }
 
 void deliverProgress(napi_env env, Call *c) {
-  c->reporting = false;
-  napi_value v[2];
-  if (c->progress && napi_create_int64(env, static_cast<int64_t>(c->loadedBytes.load()), &v[0]) == napi_ok &&
-      napi_create_int64(env, static_cast<int64_t>(c->totalBytes.load()), &v[1]) == napi_ok)
-    callBack(env, c->progress, 2, v);
+  int64_t numbers[2];
+  char tensor[kTensorName];
+  {
+    std::lock_guard<std::mutex> lock(c->environment->mutex);
+    c->reporting = false;
+    numbers[0] = static_cast<int64_t>(c->loadedBytes);
+    numbers[1] = static_cast<int64_t>(c->totalBytes);
+    memcpy(tensor, c->tensor, sizeof tensor);
+  }
+  napi_value v[3];
+  if (env && napi_create_int64(env, numbers[0], &v[0]) == napi_ok && napi_create_int64(env, numbers[1], &v[1]) == napi_ok &&
+      napi_create_string_utf8(env, tensor, NAPI_AUTO_LENGTH, &v[2]) == napi_ok)
+    callBack(env, c->progress, 3, v);
+  release(c);
+}
+
+// Takes the call out of its environment.
+void forget(napi_env env, Call *c) {
+  {
+    std::lock_guard<std::mutex> lock(c->environment->mutex);
+    c->environment->calls.erase(c->id);
+  }
+  for (napi_ref r : {c->callback, c->progress})
+    if (r) (void)napi_delete_reference(env, r); // fails only in an environment that ends, which frees them itself
+  release(c);
 }
 
 void deliverResult(napi_env env, Call *c) {
-  Environment *e = c->environment;
-  {
-    std::lock_guard<std::mutex> lock(e->mutex);
-    e->calls.erase(c->id);
+  if (!env) {
+    release(c);
+    return;
   }
-  if (--e->pending == 0) napi_unref_threadsafe_function(env, e->back);
+  Environment *e = c->environment;
+  if (--e->pending == 0) (void)napi_unref_threadsafe_function(env, e->back); // fails only while the environment ends
   napi_value v[3];
-  if (results(env, c, v)) callBack(env, c->callback, 3, v);
-  napi_delete_reference(env, c->callback);
-  if (c->progress) napi_delete_reference(env, c->progress);
-  freeCall(c);
+  if (results(env, c, v) || noRoom(env, v)) callBack(env, c->callback, 3, v);
+  forget(env, c);
 }
 
-// On the JS thread; env is null while the queue of an ended environment is drained.
+// On the JS thread, within a handle scope of Node's; env is null while the queue of an ended environment is drained.
 void deliver(napi_env env, napi_value, void *, void *data) {
-  Envelope envelope = *static_cast<Envelope *>(data);
-  delete static_cast<Envelope *>(data);
-  if (envelope.message == Message::progress) {
-    if (env) deliverProgress(env, envelope.call);
-    return;
-  }
-  if (!env) {
-    freeCall(envelope.call);
-    return;
-  }
-  napi_handle_scope scope;
-  if (napi_open_handle_scope(env, &scope) != napi_ok) {
-    freeCall(envelope.call);
-    return;
-  }
-  deliverResult(env, envelope.call);
-  napi_close_handle_scope(env, scope);
+  Message *m = static_cast<Message *>(data);
+  m->deliver(env, m->call);
 }
 
 // Added after the threadsafe function, so that it runs before that one's own teardown.
@@ -191,7 +220,7 @@ void environmentEnds(void *p) {
     for (auto &c : e->calls) core()->cancel(&c.second->job); // long jobs end soon; nobody waits for them
     e->calls.clear();
   }
-  e->release();
+  release(e);
 }
 
 Environment *environmentOf(napi_env env) {
@@ -253,6 +282,9 @@ void setCallbacks(gs_settings *settings) {
 
 bool setUpJobs(napi_env env) {
   Environment *e = new Environment();
+  e->end.kind = GS_JOB_END;
+  e->end.owner = ++environments;
+  e->end.context = e;
   napi_value name;
   return napi_create_string_utf8(env, "gguf-stream", NAPI_AUTO_LENGTH, &name) == napi_ok &&
          napi_create_threadsafe_function(env, nullptr, nullptr, name, 0, 1, nullptr, nullptr, nullptr, deliver, &e->back) == napi_ok &&
@@ -260,37 +292,46 @@ bool setUpJobs(napi_env env) {
          napi_add_env_cleanup_hook(env, environmentEnds, e) == napi_ok;
 }
 
+// Copies the arguments of submit into a call; what was made stays the call's when one fails.
+static bool fillIn(const Napi::CallbackInfo &info, Call *c) {
+  napi_env env = info.Env();
+  c->job.kind = info[0].As<Napi::Number>().Uint32Value();
+  c->job.handle = static_cast<uint64_t>(info[1].As<Napi::Number>().Int64Value());
+  if (info[2].IsString() && !(c->job.request = copyUtf8(env, info[2], &c->job.request_size))) return false;
+  if (info[3].IsArray() && !copyTexts(env, info[3], &c->job)) return false;
+  if (napi_create_reference(env, info[4], 1, &c->callback) != napi_ok) return false;
+  c->job.wants_progress = info[5].IsFunction();
+  return !c->job.wants_progress || napi_create_reference(env, info[5], 1, &c->progress) == napi_ok;
+}
+
+// A call under a new id. Throws std::bad_alloc with nothing taken.
+static Call *newCall(Environment *e) {
+  auto c = std::make_unique<Call>();
+  std::lock_guard<std::mutex> lock(e->mutex);
+  while (!++e->nextId || e->calls.count(e->nextId)) {}
+  e->calls[e->nextId] = c.get();
+  c->id = e->nextId;
+  c->environment = e;
+  c->job.owner = e->end.owner;
+  c->job.context = c.get();
+  c->finished = {c.get(), deliverResult};
+  c->progressed = {c.get(), deliverProgress};
+  e->references++;
+  liveCalls++;
+  return c.release();
+}
+
 Napi::Value submit(const Napi::CallbackInfo &info) {
   napi_env env = info.Env();
   Environment *e = environmentOf(env);
   if (!core() || !e) throw Napi::Error::New(env, "the core is not loaded");
-  Call *c = new Call();
-  liveCalls++;
-  e->references++;
-  c->environment = e;
-  c->job.context = c;
-  c->job.kind = info[0].As<Napi::Number>().Uint32Value();
-  c->job.handle = static_cast<uint64_t>(info[1].As<Napi::Number>().Int64Value());
-  bool ok = true;
-  if (info[2].IsString()) ok = (c->job.request = copyUtf8(env, info[2], &c->job.request_size)) != nullptr;
-  if (ok && info[3].IsArray()) ok = copyTexts(env, info[3], &c->job);
-  ok = ok && napi_create_reference(env, info[4], 1, &c->callback) == napi_ok;
-  if (ok && info[5].IsFunction()) {
-    ok = napi_create_reference(env, info[5], 1, &c->progress) == napi_ok;
-    c->job.wants_progress = 1;
-  }
-  if (!ok) {
-    freeCall(c);
+  Call *c = newCall(e);
+  uint32_t id = c->id; // the call may be over before submit returns
+  if (!fillIn(info, c) || (e->pending == 0 && napi_ref_threadsafe_function(env, e->back) != napi_ok)) {
+    forget(env, c);
     throw Napi::Error::New(env, "the arguments cannot be copied");
   }
-  {
-    std::lock_guard<std::mutex> lock(e->mutex);
-    while (!++e->nextId || e->calls.count(e->nextId)) {}
-    c->id = e->nextId;
-    e->calls[c->id] = c;
-  }
-  uint32_t id = c->id;
-  if (e->pending++ == 0) napi_ref_threadsafe_function(env, e->back);
+  e->pending++;
   core()->submit(&c->job);
   return Napi::Number::New(env, id);
 }

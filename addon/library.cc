@@ -12,6 +12,7 @@
 namespace {
 
 // Process-wide state is plain data and leaked on purpose: the core's threads outlive every destructor.
+Core instance;
 std::atomic<Core *> loaded{nullptr};
 pthread_mutex_t loading = PTHREAD_MUTEX_INITIALIZER;
 
@@ -115,7 +116,7 @@ bool loadCore(const gs_settings &settings, gs_error *error) {
   pthread_mutex_lock(&loading);
   bool ok = core() != nullptr;
   if (!ok) {
-    Load load{&settings, error, new Core(), false};
+    Load load{&settings, error, &instance, false};
     sigset_t all, old;
     pthread_t thread;
     sigfillset(&all);
@@ -125,8 +126,7 @@ bool loadCore(const gs_settings &settings, gs_error *error) {
     if (failed) fail(error, "no thread for loading the core", strerror(failed));
     else pthread_join(thread, nullptr);
     ok = load.ok;
-    if (ok) loaded.store(load.core, std::memory_order_release);
-    else delete load.core;
+    if (ok) loaded.store(&instance, std::memory_order_release);
   }
   pthread_mutex_unlock(&loading);
   return ok;

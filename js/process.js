@@ -11,7 +11,7 @@
 //   id, type, JSON bytes, counters bytes, output bytes (low, high)
 //   body: JSON, counters (i64 each, in the order of counterNames), output
 //   hello (0, first of all): JSON { version, selected, sets }    result (1): JSON: the reply, may be empty
-//   error (2): JSON { code, kind, field, offset, message }       progress (3): output: loaded, total bytes (u64)
+//   error (2): JSON { code, kind, field, offset, message }       progress (3): the tensor's name for JSON; output: loaded, total bytes (u64)
 //
 // One child a thread of JavaScript's; it is started by the first call, ends when its stdin does (so also when this
 // process is killed), and does not keep the event loop while nothing is asked of it. When it dies, what was under way
@@ -31,7 +31,9 @@ const protocolVersion = 1;
 const requestHeader = 32;
 const responseHeader = 24;
 const Type = Object.freeze({ hello: 0, result: 1, error: 2, progress: 3 });
-const counterNames = ['weights', 'activations', 'staging', 'vocab', 'index', 'output', 'regions', 'budget', 'reserved', 'goHeap', 'working'];
+const counterNames = ['weights', 'activations', 'staging', 'vocab', 'index', 'output', 'regions', 'budget', 'reserved', 'system', 'goHeap', 'working'];
+/** Before a child has told anything. */
+const nothingKnown = () => ({ ...Object.fromEntries(counterNames.map((n) => [n, 0])), system: Number.MAX_SAFE_INTEGER });
 const stderrKept = 2048;
 
 /** @param {number} id @param {number} kind @param {number} handle @param {string} request @param {string[]} texts @param {boolean} progress */
@@ -145,7 +147,7 @@ class ProcessCore {
   #nextId = 0;
   #reserved = 0;
   /** @type {Record<string, number>} */
-  #counters = Object.fromEntries(counterNames.map((n) => [n, 0]));
+  #counters = nothingKnown();
   /** @type {Hello | undefined} */
   #hello;
 
@@ -185,7 +187,8 @@ class ProcessCore {
 
   /** @type {Core['reserve']} */
   reserve(bytes, limit) {
-    const granted = bytes >= 0 && bytes <= limit - this.counters().reserved;
+    const { reserved, system } = this.counters();
+    const granted = bytes >= 0 && bytes <= Math.min(limit - reserved, system);
     if (granted) this.#reserved += bytes;
     return granted;
   }
@@ -253,7 +256,7 @@ class ProcessCore {
     this.epoch++;
     const calls = [...this.#calls.values()];
     this.#calls.clear();
-    this.#counters = Object.fromEntries(counterNames.map((n) => [n, 0]));
+    this.#counters = nothingKnown();
     for (const c of calls) c.callback(reason);
   }
 
@@ -271,7 +274,7 @@ class ProcessCore {
     if (!call) return undefined;
     if (type === Type.progress) {
       const [loaded, total] = new BigUint64Array(/** @type {ArrayBuffer} */ (output));
-      call.progress?.(Number(loaded), Number(total));
+      call.progress?.(Number(loaded), Number(total), json);
       return undefined;
     }
     this.#calls.delete(id);

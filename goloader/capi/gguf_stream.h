@@ -23,7 +23,7 @@ extern "C" {
 #pragma GCC visibility push(default) /* all else in the library is hidden */
 
 /* Raised when anything in this file changes; the addon refuses a core of another number. */
-#define GS_ABI_VERSION 1
+#define GS_ABI_VERSION 2
 
 typedef const char gs_str; /* a NUL-terminated UTF-8 string (cgo needs a typedef for const) */
 
@@ -49,7 +49,10 @@ typedef enum gs_job_kind {
   GS_JOB_FILE_CHUNK = 9,    /* output: at most 65,536 bytes of one tensor */
   GS_JOB_FILE_LOAD = 10,    /* output: one tensor as float32 */
   GS_JOB_FILE_CLOSE = 11,
-  GS_JOB_COLLECT = 12 /* a Go collection, then fresh counters: for tests and memory() */
+  GS_JOB_COLLECT = 12, /* a Go collection, then fresh counters: for tests and memory() */
+  GS_JOB_OUTPUT = 13,  /* output: so many zeroed bytes, for a result of many jobs */
+  GS_JOB_LOOK = 14,    /* looks at what the system leaves: refreshes gs_counters.system */
+  GS_JOB_END = 15      /* closes all that jobs of this owner have opened */
 } gs_job_kind;
 
 /* Memory for a caller: made by gs_output_new, counted as `output`, freed by gs_output_free on any thread. */
@@ -63,6 +66,7 @@ typedef struct gs_output {
 typedef struct gs_job {
   struct gs_job *next; /* the queue's */
   void *context;       /* the submitter's; the core does not look at it */
+  uint64_t owner;      /* who submits: a number of the submitter's own for each environment */
   uint64_t handle;     /* of an embedder or a file: index and generation, never a pointer; 0 if none */
   uint32_t kind;       /* gs_job_kind */
   uint32_t cancelled;  /* atomic; set to 1 by any thread at any time: the core gives up as soon as it can */
@@ -91,6 +95,7 @@ typedef struct gs_counters {
   int64_t regions;  /* live regions and outputs */
   int64_t budget;   /* bytes the monitor grants at most */
   int64_t reserved; /* bytes granted */
+  int64_t system;   /* bytes that cgroup, RLIMIT_AS and MemAvailable leave, as of the last look */
   int64_t go_heap;  /* HeapInuse of the Go runtime, as of the last load or collection */
   int64_t working;  /* peak of chunk + decode + staging bytes of the last load */
 } gs_counters;
@@ -123,7 +128,8 @@ uint32_t gs_kernels(const gs_kernel_info **sets, uint32_t *selected);
 int32_t gs_output_new(gs_output *output, uint64_t size); /* 0, or 1 when there is no memory */
 void gs_output_free(void *data, uint64_t size);
 void gs_reply_free(char *reply);
-/* Reserves bytes against the budget (MemoryMonitor.tryAllocate): 1 if granted. gs_unreserve gives them back. */
+/* Reserves bytes against a limit and what the system leaves (MemoryMonitor.tryAllocate): 1 if granted. gs_unreserve
+ * gives them back. */
 int32_t gs_reserve(int64_t bytes, int64_t limit);
 void gs_unreserve(int64_t bytes);
 

@@ -19,6 +19,8 @@ type job struct{ c *C.gs_job }
 
 func (j *job) Kind() jobs.Kind { return jobs.Kind(j.c.kind) }
 
+func (j *job) Owner() uint64 { return uint64(j.c.owner) }
+
 func (j *job) Handle() uint64 { return uint64(j.c.handle) }
 
 func (j *job) Request() []byte {

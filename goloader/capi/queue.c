@@ -98,6 +98,7 @@ void gs_reply_free(char *reply) { free(reply); }
 
 int32_t gs_reserve(int64_t bytes, int64_t limit) {
   int64_t have = __atomic_load_n(&page->reserved, __ATOMIC_RELAXED);
+  if (bytes > __atomic_load_n(&page->system, __ATOMIC_RELAXED)) return 0;
   do {
     if (bytes < 0 || bytes > limit - have) return 0;
   } while (!__atomic_compare_exchange_n(&page->reserved, &have, have + bytes, 1, __ATOMIC_RELAXED, __ATOMIC_RELAXED));

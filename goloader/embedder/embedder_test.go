@@ -17,6 +17,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -245,6 +246,32 @@ func TestLoadsShareWeightsAndFailuresLeaveNothing(t *testing.T) {
 	})
 	require.Equal(t, errs.Aborted, errs.From(err).Code)
 	require.Zero(t, r.ledger.Total())
+}
+
+// TestALoadGoesOnWhileAnybodyWaits: the caller that began it leaves, a second one gets the same load's model.
+func TestALoadGoesOnWhileAnybodyWaits(t *testing.T) {
+	r := newRuntime(t, Settings{})
+	var stop, joined atomic.Uint32
+	second := make(chan *Embedder, 1)
+	var once sync.Once
+	_, err := r.Open(OpenOptions{LoadOptions: LoadOptions{Path: bundled}}, &stop, func(int64, int64, string) {
+		once.Do(func() {
+			go func() {
+				e, err := r.Open(OpenOptions{LoadOptions: LoadOptions{Path: bundled}}, new(atomic.Uint32), func(int64, int64, string) { joined.Store(1) })
+				require.NoError(t, err)
+				second <- e
+			}()
+		})
+		if joined.Load() == 0 {
+			time.Sleep(time.Millisecond) // until the second one hears of it
+		}
+		stop.Store(joined.Load())
+	})
+	require.Equal(t, errs.Aborted, errs.From(err).Code)
+	e := <-second
+	require.True(t, e.Info().Shared, "no second load was paid")
+	require.Len(t, embed(t, e, [][]byte{[]byte("x")}, CallOptions{}), 384)
+	e.Close()
 }
 
 // TestMemoryRunsOutAnywhere: the n-th allocation fails, for every n until a load goes through.

@@ -23,6 +23,7 @@ type File struct {
 
 // OpenFile reads a file's header.
 func (r *Runtime) OpenFile(path string) (*File, error) {
+	defer turn(r.disk)()
 	f, err := gguf.Open(path, r.ledger)
 	if err != nil {
 		return nil, err
@@ -65,7 +66,11 @@ func (f *File) open() (*gguf.File, func(), error) {
 		f.mu.Unlock()
 		return nil, nil, errs.New(errs.Closed, "", "the file is closed")
 	}
-	return f.file, f.mu.Unlock, nil
+	leave := turn(f.runtime.disk)
+	return f.file, func() {
+		leave()
+		f.mu.Unlock()
+	}, nil
 }
 
 // Value is a metadata value as JSON has room for it: 64-bit integers as decimal strings, floats that are

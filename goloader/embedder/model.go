@@ -32,6 +32,8 @@ type model struct {
 	references int           // guarded by Runtime.mu
 	loaded     chan struct{} // closed when err or all above is set
 	err        error
+	waiters    waiters
+	compute    chan struct{} // Runtime.compute
 	closers    []func()
 	queue      queue
 }
@@ -53,45 +55,75 @@ type LoadOptions struct {
 	MemoryLimit int64 // bytes; 0: the default budget
 }
 
-// acquire returns the loaded model, shared if another load has it or is at it.
+// acquire returns the loaded model, shared if another load has it or is at it. A load goes on while
+// anybody waits for it, whoever began it.
 func (r *Runtime) acquire(o LoadOptions, cancelled *atomic.Uint32, progress stream.Progress) (*model, bool, error) {
 	d, err := r.device(o.Device)
 	if err != nil {
 		return nil, false, err
 	}
-	identity, err := gguf.Identify(o.Path)
-	if err != nil {
-		return nil, false, err
+	for {
+		leave := turn(r.disk)
+		identity, err := gguf.Identify(o.Path)
+		leave()
+		if err != nil {
+			return nil, false, err
+		}
+		m, shared := r.join(modelKey{identity, o.Precision, d.Name()})
+		w := &waiter{cancelled, progress}
+		m.waiters.enter(w)
+		if !shared {
+			go r.run(m, d, o)
+		}
+		if err := m.wait(w); err != nil {
+			r.release(m)
+			return nil, false, err
+		}
+		if m.err == nil {
+			return m, shared, nil
+		}
+		r.release(m)
+		if !isCode(m.err, errs.Aborted) { // else all who waited before us left: begin anew
+			return nil, false, m.err
+		}
 	}
-	key := modelKey{identity, o.Precision, d.Name()}
+}
+
+// join takes a reference to the model of a key; shared says whether it was there.
+func (r *Runtime) join(key modelKey) (m *model, shared bool) {
 	r.mu.Lock()
-	m, shared := r.models[key]
+	defer r.mu.Unlock()
+	m, shared = r.models[key]
 	if !shared {
-		m = &model{key: key, loaded: make(chan struct{})}
+		m = &model{key: key, loaded: make(chan struct{}), compute: r.compute}
 		r.models[key] = m
 	}
 	m.references++
-	r.mu.Unlock()
-	if shared {
-		<-m.loaded
-		if m.err != nil && isCode(m.err, errs.Aborted) { // the other's wish, not ours
-			r.release(m)
-			return r.acquire(o, cancelled, progress)
+	return m, shared
+}
+
+// run loads the model and tells those who wait.
+func (r *Runtime) run(m *model, d device.Device, o LoadOptions) {
+	defer close(m.loaded)
+	defer turn(r.disk)()
+	defer func() {
+		if e := recover(); e != nil {
+			m.err = errs.New(errs.InternalFault, "", "a fault of this library, please report it: %v", e)
 		}
-	} else {
-		m.err = r.load(m, d, o, cancelled, progress)
 		if m.err != nil {
 			r.mu.Lock()
-			delete(r.models, key) // a failed load may be tried again
+			delete(r.models, m.key) // a failed load may be tried again
 			r.mu.Unlock()
 			m.close()
 		}
-		close(m.loaded)
-	}
-	if m.err != nil {
-		return nil, false, m.err
-	}
-	return m, shared, nil
+	}()
+	m.err = r.load(m, d, o)
+}
+
+// forward runs the program in its turn.
+func (m *model) forward(b *device.Batch) error {
+	defer turn(m.compute)()
+	return m.executable.Run(b)
 }
 
 func isCode(err error, code errs.Code) bool { return err != nil && errs.From(err).Code == code }
@@ -111,7 +143,7 @@ func (r *Runtime) release(m *model) {
 }
 
 // load reads the header, reserves what the plan says, and streams the rest.
-func (r *Runtime) load(m *model, d device.Device, o LoadOptions, cancelled *atomic.Uint32, progress stream.Progress) error {
+func (r *Runtime) load(m *model, d device.Device, o LoadOptions) error {
 	f, err := gguf.Open(o.Path, r.ledger)
 	if err != nil {
 		return err
@@ -134,7 +166,7 @@ func (r *Runtime) loadOpened(m *model, f *gguf.File, d device.Device, o LoadOpti
 	}
 	m.onClose(release)
 	m.config, m.layout = plan.config, plan.layout
-	if err := r.loadWeights(m, f, d, o.Precision, cancelled, progress); err != nil {
+	if err := r.loadWeights(m, f, d, o.Precision); err != nil {
 		return err
 	}
 	if m.tokenizer, err = loadTokenizer(f, r.ledger); err != nil {
@@ -151,7 +183,7 @@ func (r *Runtime) loadOpened(m *model, f *gguf.File, d device.Device, o LoadOpti
 	return err
 }
 
-func (r *Runtime) loadWeights(m *model, f *gguf.File, d device.Device, p device.Precision, cancelled *atomic.Uint32, progress stream.Progress) error {
+func (r *Runtime) loadWeights(m *model, f *gguf.File, d device.Device, p device.Precision) error {
 	w, err := d.NewWeights(m.layout.Specs, p)
 	if err != nil {
 		return err
@@ -166,7 +198,7 @@ func (r *Runtime) loadWeights(m *model, f *gguf.File, d device.Device, p device.
 	for i, info := range m.layout.Infos {
 		targets[i] = stream.Target{Info: info, Builder: w.Builder(i)}
 	}
-	if err := loader.Load(targets, cancelled, progress); err != nil {
+	if err := loader.Load(targets, &m.waiters.stop, m.waiters.report); err != nil {
 		return err
 	}
 	if err := w.Seal(); err != nil {

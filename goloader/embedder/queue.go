@@ -258,7 +258,7 @@ func (b *batcher) run(texts []text) {
 	b.pooled = slices.Grow(b.pooled[:0], len(live)*h)[:len(live)*h]
 	e := live[0].request.embedder
 	b.batch.Out, b.batch.Pooling, b.batch.Threads, b.batch.Cancelled = b.pooled, e.pooling, e.threads, soleCancel(live)
-	err := b.model.executable.Run(&b.batch)
+	err := b.model.forward(&b.batch)
 	for i, t := range live {
 		r := t.request
 		if err != nil || r.cancelled() {

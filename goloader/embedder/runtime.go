@@ -16,6 +16,7 @@ import (
 	"gguf-stream/device"
 	"gguf-stream/device/cpu"
 	"gguf-stream/goloader/errs"
+	"gguf-stream/goloader/limits"
 	"gguf-stream/goloader/memory"
 )
 
@@ -30,6 +31,8 @@ type Runtime struct {
 	ledger  *memory.Ledger
 	monitor *memory.Monitor
 	cpu     *cpu.Device
+	disk    chan struct{} // held while a load or a read is under way
+	compute chan struct{} // held while a device runs: models that wait do so without a thread
 	mu      sync.Mutex
 	models  map[modelKey]*model
 }
@@ -40,9 +43,16 @@ func NewRuntime(s Settings) (*Runtime, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Runtime{ledger: ledger, monitor: memory.ForNodejs(ledger), models: map[modelKey]*model{}}
+	r := &Runtime{ledger: ledger, monitor: memory.ForNodejs(ledger), models: map[modelKey]*model{},
+		disk: make(chan struct{}, limits.DiskJobs), compute: make(chan struct{}, runtime.GOMAXPROCS(0))}
 	r.cpu, err = cpu.New(cpu.Config{Ledger: ledger, Monitor: r.monitor, KernelSet: s.KernelSet, Threads: s.Threads})
 	return r, err
+}
+
+// turn waits for a place in a channel; call the result to give it back.
+func turn(places chan struct{}) func() {
+	places <- struct{}{}
+	return func() { <-places }
 }
 
 // Ledger counts the process's off-heap memory.

@@ -35,11 +35,15 @@ const (
 	FileLoad
 	FileClose
 	Collect
+	Output
+	Look
+	End
 )
 
 // Call is one job as its carrier holds it. What Request and Texts view stays valid until Finish.
 type Call interface {
 	Kind() Kind
+	Owner() uint64  // who asks; End closes all that it has opened
 	Handle() uint64 // of an embedder or a file; 0 if none
 	Request() []byte
 	Texts() [][]byte
@@ -92,6 +96,9 @@ var handlers = map[Kind]func(*Core, *job) error{
 	FileLoad:     (*Core).fileLoad,
 	FileClose:    (*Core).close,
 	Collect:      (*Core).collect,
+	Output:       (*Core).output,
+	Look:         (*Core).look,
+	End:          (*Core).end,
 }
 
 func (c *Core) run(j *job) {
@@ -110,6 +117,33 @@ func (c *Core) collect(*job) error {
 	return nil
 }
 
+// output makes memory that the results of many jobs are put into, after a look whether it fits.
+func (c *Core) output(j *job) error {
+	var m outputMessage
+	if err := j.request(&m); err != nil {
+		return err
+	}
+	release, err := c.runtime.Monitor().TryAllocate(m.Bytes, 0, "output")
+	if err != nil {
+		return err
+	}
+	defer release() // from here on the ledger counts it
+	_, err = j.Output(m.Bytes)
+	return err
+}
+
+func (c *Core) look(*job) error {
+	c.runtime.Monitor().Look()
+	return nil
+}
+
+func (c *Core) end(j *job) error {
+	for _, closer := range c.handles.removeOf(j.Owner()) {
+		closer.Close()
+	}
+	return nil
+}
+
 func (c *Core) open(j *job) error {
 	var m openMessage
 	if err := j.request(&m); err != nil {
@@ -124,7 +158,7 @@ func (c *Core) open(j *job) error {
 		return err
 	}
 	c.runtime.NoteHeap()
-	return j.reply(openReply{Handle: c.handles.add(e), Info: e.Info()})
+	return j.reply(openReply{Handle: c.handles.add(j.Owner(), e), Info: e.Info()})
 }
 
 func (c *Core) embed(j *job) {

@@ -24,7 +24,7 @@ func (c *Core) fileOpen(j *job) error {
 	if err != nil {
 		return err
 	}
-	return j.reply(fileOpenReply{Handle: c.handles.add(f), Info: f.Info()})
+	return j.reply(fileOpenReply{Handle: c.handles.add(j.Owner(), f), Info: f.Info()})
 }
 
 func (c *Core) fileMetadata(j *job) error {

@@ -18,12 +18,13 @@ type handles struct {
 
 type handleSlot struct {
 	value      closer
+	owner      uint64
 	generation uint32
 }
 
 const generationBits = 21
 
-func (h *handles) add(v closer) uint64 {
+func (h *handles) add(owner uint64, v closer) uint64 {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	var i uint32
@@ -34,7 +35,7 @@ func (h *handles) add(v closer) uint64 {
 		i = uint32(len(h.list) - 1)
 	}
 	s := &h.list[i]
-	s.value, s.generation = v, (s.generation+1)%(1<<generationBits)
+	s.value, s.owner, s.generation = v, owner, (s.generation+1)%(1<<generationBits)
 	return uint64(s.generation)<<32 | uint64(i+1)
 }
 
@@ -61,6 +62,20 @@ func (h *handles) remove(handle uint64) (closer, bool) {
 	s.value = nil
 	h.free = append(h.free, uint32(handle)-1)
 	return v, true
+}
+
+// removeOf takes out all that an owner has.
+func (h *handles) removeOf(owner uint64) (all []closer) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for i := range h.list {
+		if s := &h.list[i]; s.value != nil && s.owner == owner {
+			all = append(all, s.value)
+			s.value = nil
+			h.free = append(h.free, uint32(i))
+		}
+	}
+	return all
 }
 
 // find is the value of a handle; ERR_CLOSED for one that is closed or of another kind.

@@ -57,3 +57,7 @@ type fileMessage struct {
 	Count     int64  `json:"count"`
 	Offset    int64  `json:"offset"`
 }
+
+type outputMessage struct {
+	Bytes int64 `json:"bytes"`
+}

@@ -72,6 +72,9 @@ const (
 	MaxTextBytes = 1 << 20
 	// BatchTokens is the default token budget of one batch: activations stay within 32 MB.
 	BatchTokens = 1024
+	// DiskJobs is how many loads and reads may be under way at once. Each blocks a thread, and Go ends the process
+	// when the system gives it none; the disk is no faster with more.
+	DiskJobs = 4
 	// MaxQueuedTexts is the default bound of a model's queue.
 	MaxQueuedTexts = 1 << 16
 )

@@ -45,6 +45,7 @@ type Counters struct {
 	Regions  atomic.Int64               // live regions
 	Budget   atomic.Int64               // the monitor's limit in bytes
 	Reserved atomic.Int64               // what TryAllocate has granted
+	System   atomic.Int64               // what the system leaves, as of the monitor's last look
 	GoHeap   atomic.Int64               // HeapInuse of the Go runtime, as of the last load or collection
 	Working  atomic.Int64               // peak of chunk + decode + staging of the last load
 }

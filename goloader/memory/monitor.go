@@ -1,6 +1,7 @@
 package memory
 
 import (
+	"math"
 	"sync"
 
 	"gguf-stream/goloader/errs"
@@ -19,7 +20,9 @@ type Monitor struct {
 // ForNodejs is MemoryMonitor.forNodejs(): 2 GiB unless an option lifts it, less where the system has less.
 func ForNodejs(ledger *Ledger) *Monitor {
 	ledger.page.Budget.Store(limits.DefaultBudgetBytes)
-	return &Monitor{ledger: ledger, limits: SystemLimits}
+	m := &Monitor{ledger: ledger, limits: SystemLimits}
+	m.Look()
+	return m
 }
 
 // WithLimits replaces the look at the system. For tests.
@@ -35,12 +38,22 @@ func (m *Monitor) Available(limit int64) (bytes int64, bound string) {
 		limit = limits.DefaultBudgetBytes
 	}
 	bytes, bound = limit-m.ledger.page.Reserved.Load(), "memoryLimit"
-	for _, l := range m.limits() {
-		if l.Bytes < bytes {
-			bytes, bound = l.Bytes, l.Name
-		}
+	if system := m.Look(); system.Bytes < bytes {
+		bytes, bound = system.Bytes, system.Name
 	}
 	return max(bytes, 0), bound
+}
+
+// Look asks the system for its tightest bound and notes it on the page, where C reads it for JavaScript.
+func (m *Monitor) Look() SystemLimit {
+	tightest := SystemLimit{"none", math.MaxInt64}
+	for _, l := range m.limits() {
+		if l.Bytes < tightest.Bytes {
+			tightest = l
+		}
+	}
+	m.ledger.page.System.Store(tightest.Bytes)
+	return tightest
 }
 
 // CanAllocate says whether TryAllocate would grant the bytes now.

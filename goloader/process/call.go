@@ -49,6 +49,7 @@ func (j *call) readBody(in io.Reader, size, requestBytes, texts int64) (err erro
 }
 
 func (j *call) Kind() jobs.Kind           { return j.kind }
+func (j *call) Owner() uint64             { return 0 } // the child ends with the one who asks
 func (j *call) Handle() uint64            { return j.handle }
 func (j *call) Request() []byte           { return j.request }
 func (j *call) Texts() [][]byte           { return j.texts }
@@ -59,9 +60,9 @@ func (j *call) Progress() func(loaded, total int64, tensor string) {
 	if j.flags&wantsProgress == 0 {
 		return nil
 	}
-	return func(loaded, total int64, _ string) {
+	return func(loaded, total int64, tensor string) {
 		body := binary.LittleEndian.AppendUint64(nil, uint64(loaded))
-		j.connection.send(j.id, progress, nil, nil, binary.LittleEndian.AppendUint64(body, uint64(total)))
+		j.connection.send(j.id, progress, []byte(tensor), nil, binary.LittleEndian.AppendUint64(body, uint64(total)))
 	}
 }
 
