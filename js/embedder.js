@@ -1,31 +1,25 @@
 const { EventEmitter } = require('node:events');
-const { Kind, call, closeTarget, isLost, native, processCore } = require('./native');
+const { Kind, call, closeTarget, closedWhenForgotten, isLost, native, processCore, unlessAborted } = require('./native');
 const { bundledModel } = require('./locate');
-const { GgufError, argumentError, closedError } = require('./errors');
+const { GgufError, argumentError, callerStack, closedError } = require('./errors');
 const { CrashPrevention, MemoryGuard, memoryReport } = require('./memory');
 const { resolveModel } = require('./hub/resolve');
 const options = require('./options');
 const { checkSettings, outputs, quantizeRows } = require('./quantize');
+const { fitOneSlice, inSlices } = require('./slices');
 
 /**
  * @import { CallOptions, EmbedManyOptions, LoadOptions, LoadProgress, ModelInfo, Details } from './index.js'
  * @import { Target } from './native'
  * @import { Numbers } from './quantize'
+ * @import { Caller } from './errors'
  * @typedef {{ vectors: Numbers, scales?: number[], tokens?: number[], truncated?: number[] }} Slice
  */
 
 const defaultTextBytes = 1 << 20;
 const defaultQueuedTexts = 65536;
 
-// A slice is what one job takes: copying it holds the JS thread for well under a millisecond.
-const sliceTexts = 256;
-const sliceUnits = 128 * 1024; // UTF-16
-const slicesUnderWay = 2; // one computes, one waits
-
-/** Handles of embedders that were dropped without close(). @type {FinalizationRegistry<{ target?: Target }>} */
-const forgotten = new FinalizationRegistry((state) => {
-  if (state.target) closeTarget(Kind.close, state.target).catch(() => {});
-});
+const forgotten = closedWhenForgotten(Kind.close);
 
 /** A model's users' handle: lazy, shared by concurrent callers. Made by loadEmbedder. */
 class Embedder extends EventEmitter {
@@ -56,13 +50,14 @@ class Embedder extends EventEmitter {
 
   /** Loads the model now. Concurrent callers share one load; a failed one may be tried again. */
   async ready() {
-    return this.#load();
+    return this.#load(callerStack(this.ready));
   }
 
-  #load() {
+  /** @param {Caller} caller */
+  #load(caller) {
     if (this.#closed) throw closedError('embedder');
     if (this.#state.target && isLost(this.#state.target)) this.#state.target = this.#ready = undefined;
-    this.#ready ??= this.#open().catch((e) => {
+    this.#ready ??= this.#open(caller).catch((e) => {
       this.#ready = undefined;
       throw e;
     });
@@ -73,15 +68,22 @@ class Embedder extends EventEmitter {
     return this.#options.isolation === 'process' ? processCore() : native();
   }
 
-  /** The open model, loaded first where that has to be. @returns {Promise<Target>} */
-  async #target() {
+  /**
+   * The open model, loaded first where that has to be.
+   * @param {AbortSignal | undefined} signal
+   * @param {Caller} caller
+   * @returns {Promise<Target>}
+   */
+  async #target(signal, caller) {
     const { target } = this.#state;
-    if (!target || isLost(target)) await this.#load();
+    signal?.throwIfAborted();
+    if (!target || isLost(target)) await unlessAborted(this.#load(caller), signal);
     if (this.#closed) throw closedError('embedder');
     return /** @type {Target} */ (this.#state.target);
   }
 
-  async #open() {
+  /** @param {Caller} caller */
+  async #open(caller) {
     const { model: named = bundledModel(), precision, threads, device, memoryLimit, pooling, maxTokens, signal, onProgress } = this.#options;
     const wantsProgress = onProgress || this.listenerCount('progress') > 0;
     /** @param {LoadProgress} p */
@@ -89,12 +91,12 @@ class Embedder extends EventEmitter {
       onProgress?.(p);
       this.emit('progress', p);
     };
-    /** @param {number} loadedBytes @param {number} totalBytes */
-    const progress = (loadedBytes, totalBytes) => report({ phase: 'load', loadedBytes, totalBytes });
+    /** @param {number} loadedBytes @param {number} totalBytes @param {string} tensor */
+    const progress = (loadedBytes, totalBytes, tensor) => report({ phase: 'load', loadedBytes, totalBytes, tensor });
     const stop = AbortSignal.any([this.#stop.signal, ...(signal ? [signal] : [])]);
     const model = await resolveModel(named, { signal: stop, onProgress: report });
     const request = { path: model, precision, threads, device, memoryLimit, pooling, maxTokens };
-    const { reply, target } = await call(Kind.open, { core: this.#core(), request, signal, progress: wantsProgress ? progress : undefined });
+    const { reply, target } = await call(Kind.open, { core: this.#core(), request, signal, progress: wantsProgress ? progress : undefined, caller });
     if (this.#closed) {
       await closeTarget(Kind.close, /** @type {Target} */ (target));
       throw closedError('embedder');
@@ -127,12 +129,13 @@ class Embedder extends EventEmitter {
    * One job of texts.
    * @param {string[]} texts
    * @param {Record<string, any>} o
+   * @param {Caller} caller
    * @returns {Promise<Slice>}
    */
-  async #embedSlice(texts, o) {
+  async #embedSlice(texts, o, caller) {
     const { signal, output, matrix: _, ranges, bitOrder, ...request } = o;
     await this.#watch.check();
-    const done = await call(Kind.embed, { target: await this.#target(), request, texts, signal });
+    const done = await call(Kind.embed, { target: await this.#target(signal, caller), request, texts, signal, caller });
     const vectors = new Float32Array(/** @type {ArrayBuffer} */ (done.output));
     return { ...quantizeRows(vectors, texts.length, output, { ranges, bitOrder }), ...done.reply };
   }
@@ -143,11 +146,12 @@ class Embedder extends EventEmitter {
    * @returns {Promise<any>}
    */
   async embed(text, callOptions) {
+    const caller = callerStack(this.embed);
     options.checkText(text, 'text', this.#options.maxTextBytes);
     const o = this.#callOptions(callOptions, options.callOptions);
     this.#enqueue(1);
     try {
-      const slice = await this.#embedSlice([text], o);
+      const slice = await this.#embedSlice([text], o, caller);
       return each({ ...slice, count: 1 }).next().value;
     } finally {
       this.#queued--;
@@ -160,6 +164,7 @@ class Embedder extends EventEmitter {
    * @returns {Promise<any>}
    */
   async embedMany(texts, callOptions) {
+    const caller = callerStack(this.embedMany);
     if (!Array.isArray(texts)) throw argumentError('texts', 'an array of strings', texts);
     const o = this.#callOptions(callOptions, options.manyOptions);
     const list = texts.slice(); // the caller may change theirs while we work
@@ -168,31 +173,33 @@ class Embedder extends EventEmitter {
     if (o.details && matrix) throw argumentError('details', 'absent with a matrix', true);
     this.#enqueue(list.length);
     try {
-      return matrix ? await this.#matrix(list, o) : await this.#vectors(list, o);
+      return matrix ? await this.#matrix(list, o, caller) : await this.#vectors(list, o, caller);
     } finally {
       this.#queued -= list.length;
     }
   }
 
-  /** @param {string[]} list @param {Record<string, any>} o */
-  async #vectors(list, o) {
+  /** @param {string[]} list @param {Record<string, any>} o @param {Caller} caller */
+  async #vectors(list, o, caller) {
     MemoryGuard.check(list.length * 8);
     /** @type {(Numbers | Details<Numbers>)[]} */
     const out = [];
-    for await (const slice of this.#slices(list, o)) for (const v of each(slice)) out.push(v);
+    for await (const slice of this.#slices(list, o, caller)) for (const v of each(slice)) out.push(v);
     return out;
   }
 
-  /** @param {string[]} list @param {Record<string, any>} o */
-  async #matrix(list, o) {
+  /** One array over memory of the core's, filled slice by slice. @param {string[]} list @param {Record<string, any>} o @param {Caller} caller */
+  async #matrix(list, o, caller) {
     const NumberArray = outputs[/** @type {keyof typeof outputs} */ (o.output)]?.array ?? Float32Array;
     if (list.length === 0) return new NumberArray(0);
-    if (fitsOneSlice(list)) return (await this.#embedSlice(list, o)).vectors;
+    if (fitOneSlice(list)) return (await this.#embedSlice(list, o, caller)).vectors;
     /** @type {Numbers | undefined} */
     let matrix;
     let at = 0;
-    for await (const { vectors, count } of this.#slices(list, o)) {
-      matrix ??= new NumberArray((vectors.length / count) * list.length);
+    for await (const { vectors, count } of this.#slices(list, o, caller)) {
+      const bytes = (vectors.byteLength / count) * list.length;
+      const made = matrix ? undefined : await call(Kind.output, { core: this.#core(), request: { bytes }, caller });
+      matrix ??= new NumberArray(/** @type {ArrayBuffer} */ (made?.output));
       matrix.set(vectors, at);
       at += vectors.length;
     }
@@ -203,22 +210,10 @@ class Embedder extends EventEmitter {
    * The texts' vectors slice by slice, in order, with a few slices under way.
    * @param {Iterable<string> | AsyncIterable<string>} texts
    * @param {Record<string, any>} o
-   * @returns {AsyncGenerator<Slice & { count: number }>}
+   * @param {Caller} caller
    */
-  async *#slices(texts, o) {
-    /** @type {Promise<Slice & { count: number }>[]} */
-    const underWay = [];
-    try {
-      for await (const slice of slicesOf(texts)) {
-        const job = this.#embedSlice(slice, o).then((s) => ({ ...s, count: slice.length }));
-        job.catch(() => {}); // it is awaited below, in order
-        underWay.push(job);
-        if (underWay.length >= slicesUnderWay) yield await /** @type {Promise<Slice & { count: number }>} */ (underWay.shift());
-      }
-      while (underWay.length > 0) yield await /** @type {Promise<Slice & { count: number }>} */ (underWay.shift());
-    } finally {
-      await Promise.allSettled(underWay);
-    }
+  #slices(texts, o, caller) {
+    return inSlices(texts, o.signal, async (slice, signal) => ({ ...(await this.#embedSlice(slice, { ...o, signal }, caller)), count: slice.length }));
   }
 
   /**
@@ -231,11 +226,11 @@ class Embedder extends EventEmitter {
     if (typeof texts === 'string' || (typeof source?.[Symbol.asyncIterator] !== 'function' && typeof source?.[Symbol.iterator] !== 'function'))
       throw argumentError('texts', 'an iterable of strings', texts);
     const o = this.#callOptions(callOptions, options.callOptions);
-    return this.#stream(texts, o);
+    return this.#stream(texts, o, callerStack(this.embedStream));
   }
 
-  /** @param {Iterable<string> | AsyncIterable<string>} texts @param {Record<string, any>} o */
-  async *#stream(texts, o) {
+  /** @param {Iterable<string> | AsyncIterable<string>} texts @param {Record<string, any>} o @param {Caller} caller */
+  async *#stream(texts, o, caller) {
     const limit = this.#options.maxTextBytes;
     async function* checked() {
       let i = 0;
@@ -244,26 +239,26 @@ class Embedder extends EventEmitter {
         yield t;
       }
     }
-    for await (const slice of this.#slices(checked(), o)) yield* each(slice);
+    for await (const slice of this.#slices(checked(), o, caller)) yield* each(slice);
   }
 
-  /** @param {string} text @param {object} [given] @param {boolean} [count] */
-  async #tokenize(text, given, count) {
+  /** @param {Caller} caller @param {string} text @param {object} [given] @param {boolean} [count] */
+  async #tokenize(caller, text, given, count) {
     options.checkText(text, 'text', this.#options.maxTextBytes);
     const { signal, ...request } = options.check(given, options.tokenizeOptions, 'options');
     if (request.parseSpecial === undefined && this.#callDefaults.parseSpecial !== undefined) request.parseSpecial = this.#callDefaults.parseSpecial;
-    return call(Kind.tokenize, { target: await this.#target(), texts: [text], request: { ...request, count }, signal });
+    return call(Kind.tokenize, { target: await this.#target(signal, caller), texts: [text], request: { ...request, count }, signal, caller });
   }
 
   /** @param {string} text @param {object} [o] */
   async tokenize(text, o) {
-    const { output } = await this.#tokenize(text, o);
+    const { output } = await this.#tokenize(callerStack(this.tokenize), text, o);
     return new Uint32Array(/** @type {ArrayBuffer} */ (output));
   }
 
   /** @param {string} text @param {object} [o] */
   async countTokens(text, o) {
-    const { reply } = await this.#tokenize(text, o, true);
+    const { reply } = await this.#tokenize(callerStack(this.countTokens), text, o, true);
     return /** @type {number} */ (reply.counts[0]);
   }
 
@@ -299,28 +294,6 @@ class Embedder extends EventEmitter {
   async [Symbol.asyncDispose ?? Symbol.for('nodejs.asyncDispose')]() {
     await this.close();
   }
-}
-
-/** @param {string[]} list */
-function fitsOneSlice(list) {
-  return list.length <= sliceTexts && list.reduce((n, t) => n + t.length, 0) <= sliceUnits;
-}
-
-/** @param {Iterable<string> | AsyncIterable<string>} texts */
-async function* slicesOf(texts) {
-  /** @type {string[]} */
-  let slice = [];
-  let units = 0;
-  for await (const t of texts) {
-    slice.push(t);
-    units += t.length;
-    if (slice.length >= sliceTexts || units >= sliceUnits) {
-      yield slice;
-      slice = [];
-      units = 0;
-    }
-  }
-  if (slice.length > 0) yield slice;
 }
 
 /** A slice's vectors, each with memory of its own. @param {Slice & { count: number }} slice */

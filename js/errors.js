@@ -1,5 +1,6 @@
 /**
  * @import { ErrorCode, ErrorKind } from './index.js'
+ * @typedef {{ stack?: string }} Caller
  * @typedef {{ code: string, kind: string, field: string, offset: number, message: string }} NativeError
  */
 
@@ -19,20 +20,24 @@ class GgufError extends Error {
 /**
  * An error of the native side with the stack of where the call was made.
  * @param {NativeError} e
- * @param {string | undefined} stack
+ * @param {Caller} [caller]
  */
-function fromNative(e, stack) {
+function fromNative(e, caller) {
   const error = new GgufError(e);
-  if (stack) error.stack = `${error.name}: ${error.message}\n${stack}`;
+  if (caller?.stack) error.stack = `${error.name}: ${error.message}\n${caller.stack.split('\n').slice(1).join('\n')}`;
   return error;
 }
 
-/** The caller's frames: what is below the library's own. */
-function callerStack() {
-  /** @type {{ stack?: string }} */
+/**
+ * Where a call was made: the frames below a function of the library. V8 writes the text only when it is read.
+ * @param {Function} below
+ * @returns {Caller}
+ */
+function callerStack(below) {
+  /** @type {Caller} */
   const holder = {};
-  Error.captureStackTrace(holder, callerStack);
-  return (holder.stack ?? '').split('\n').slice(1).join('\n');
+  Error.captureStackTrace(holder, below);
+  return holder;
 }
 
 /** @param {unknown} v */

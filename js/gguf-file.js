@@ -1,4 +1,4 @@
-const { Kind, call, closeTarget } = require('./native');
+const { Kind, call, closeTarget, closedWhenForgotten } = require('./native');
 const { closedError, argumentError } = require('./errors');
 const { resolveModel } = require('./hub/resolve');
 const options = require('./options');
@@ -40,7 +40,8 @@ class MetadataArray {
    * @param {number} [end]
    */
   async slice(start = 0, end = this.length) {
-    if (!Number.isInteger(start) || !Number.isInteger(end) || start < 0) throw argumentError('start', 'an integer from 0', start);
+    if (!Number.isInteger(start) || start < 0) throw argumentError('start', 'an integer from 0', start);
+    if (!Number.isInteger(end)) throw argumentError('end', 'an integer', end);
     /** @type {any[]} */
     const out = [];
     for (let at = start; at < Math.min(end, this.length); ) {
@@ -56,25 +57,29 @@ class MetadataArray {
   }
 }
 
+const forgotten = closedWhenForgotten(Kind.fileClose);
+
 /** An open GGUF file. Made by openGguf. */
 class GgufFile {
-  /** @type {Target | undefined} */
-  #target;
+  /** @type {{ target?: Target }} */
+  #state;
   #signal;
   /** @type {TensorInfo[] | undefined} */
   #tensors;
 
   /** @param {Target} target @param {GgufFileInfo} info @param {AbortSignal | undefined} signal */
   constructor(target, info, signal) {
-    this.#target = target;
+    this.#state = { target };
+    forgotten.register(this, this.#state, this);
     this.#signal = signal;
     this.info = Object.freeze(info);
   }
 
   /** @param {number} kind @param {object} [request] */
   async #job(kind, request) {
-    if (!this.#target) throw closedError('file');
-    return call(kind, { target: this.#target, request, signal: this.#signal });
+    const { target } = this.#state;
+    if (!target) throw closedError('file');
+    return call(kind, { target, request, signal: this.#signal });
   }
 
   /** @param {object} request */
@@ -112,9 +117,9 @@ class GgufFile {
     return list;
   }
 
-  /** @param {{ precision?: 'exact' | 'fast' }} [o] @returns {Promise<MemoryPlan>} */
-  async plan(o = {}) {
-    return (await this.#job(Kind.filePlan, { precision: o.precision ?? 'exact' })).reply;
+  /** @param {{ precision?: 'exact' | 'fast' }} [given] @returns {Promise<MemoryPlan>} */
+  async plan(given) {
+    return (await this.#job(Kind.filePlan, options.check(given, options.planOptions, 'options'))).reply;
   }
 
   /** @param {string} name */
@@ -140,8 +145,9 @@ class GgufFile {
   }
 
   async close() {
-    const target = this.#target;
-    this.#target = undefined;
+    forgotten.unregister(this);
+    const { target } = this.#state;
+    this.#state.target = undefined;
     if (target) await closeTarget(Kind.fileClose, target);
   }
 

@@ -88,6 +88,8 @@ export interface LoadProgress {
   phase: 'download' | 'load';
   loadedBytes: number;
   totalBytes: number;
+  /** The tensor under way, while the phase is 'load'. */
+  tensor?: string;
 }
 
 /**

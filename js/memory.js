@@ -2,7 +2,7 @@
 
 const v8 = require('node:v8');
 const { EventEmitter } = require('node:events');
-const { native } = require('./native');
+const { Kind, call, native } = require('./native');
 const { GgufError, argumentError } = require('./errors');
 
 /**
@@ -27,10 +27,22 @@ const MemoryGuard = Object.freeze({
   },
 });
 
-/** What the system leaves: the container's or the machine's free memory. */
-function systemAvailable() {
-  const available = /** @type {{ availableMemory?: () => number }} */ (process).availableMemory?.();
-  return available && available > 0 ? available : Number.MAX_SAFE_INTEGER;
+let looking = false;
+
+/**
+ * The core's counters, and a look at what the system leaves for the next time: the core looks at each load, and whenever a
+ * monitor is asked. No file is read on this thread.
+ */
+function budget() {
+  if (!looking) {
+    looking = true;
+    call(Kind.look)
+      .catch(() => {})
+      .finally(() => {
+        looking = false;
+      });
+  }
+  return native().counters();
 }
 
 /** Grants bytes against the process's budget, which it shares with the core. */
@@ -49,7 +61,8 @@ class MemoryMonitor {
 
   /** Bytes that can be granted now. */
   get available() {
-    return Math.max(0, Math.min(this.#limit - native().counters().reserved, systemAvailable()));
+    const { reserved, system } = budget();
+    return Math.max(0, Math.min(this.#limit - reserved, system));
   }
 
   /** @param {number} bytes */
@@ -64,8 +77,9 @@ class MemoryMonitor {
    */
   tryAllocate(bytes) {
     if (!Number.isSafeInteger(bytes) || bytes < 0) throw argumentError('bytes', 'a number of bytes', bytes);
+    budget();
     const a = native();
-    if (bytes > systemAvailable() || !a.reserve(bytes, this.#limit)) {
+    if (!a.reserve(bytes, this.#limit)) {
       throw new GgufError({
         code: 'ERR_MEMORY_LIMIT',
         kind: 'limit',

@@ -7,7 +7,9 @@ const { nativeFiles } = require('./locate');
 const { GgufError, fromNative, callerStack, lostError } = require('./errors');
 
 /**
+ * @import { Caller } from './errors'
  * @typedef {{ reply: any, output: ArrayBuffer | undefined, target: Target | undefined }} Result
+ * @typedef {(loaded: number, total: number, tensor: string) => void} Progress
  * @typedef {{ core: Core, epoch: number | undefined, handle: number }} Target what a handle belongs to
  * @typedef {Core & { load: (kernels: string, threads: number) => void }} Addon
  */
@@ -15,7 +17,7 @@ const { GgufError, fromNative, callerStack, lostError } = require('./errors');
 /**
  * @typedef {object} Core what does the jobs: the addon, or a child process
  * @property {number} [epoch] a handle is void when this is no longer what it was
- * @property {(kind: number, handle: number, request: string | undefined, texts: string[] | undefined, callback: (error: any, reply?: string, output?: ArrayBuffer) => void, progress?: (loaded: number, total: number) => void) => number} submit
+ * @property {(kind: number, handle: number, request: string | undefined, texts: string[] | undefined, callback: (error: any, reply?: string, output?: ArrayBuffer) => void, progress?: Progress) => number} submit
  * @property {(id: number) => void} cancel
  * @property {() => Record<string, number>} counters
  * @property {() => { selected: string | undefined, sets: { name: string, needs: string }[] }} kernels
@@ -37,7 +39,12 @@ const Kind = Object.freeze({
   fileLoad: 10,
   fileClose: 11,
   collect: 12,
+  output: 13,
+  look: 14,
 });
+
+/** What closes the handle of a job that opens. @type {Readonly<Record<number, number>>} */
+const closers = Object.freeze({ [Kind.open]: Kind.close, [Kind.fileOpen]: Kind.fileClose });
 
 /** @type {Addon | undefined} */
 let addon;
@@ -113,14 +120,28 @@ function resultOf(core, json, output) {
 }
 
 /**
+ * Hands a job to the core; the copy of its arguments needs memory.
+ * @param {Core} core
+ * @param {Parameters<Core['submit']>} job
+ */
+function submit(core, ...job) {
+  try {
+    return core.submit(...job);
+  } catch (cause) {
+    if (cause instanceof GgufError) throw cause;
+    const { message } = /** @type {Error} */ (cause);
+    throw new GgufError({ code: 'ERR_MEMORY_ALLOCATION', kind: 'limit', message: `the call cannot be handed over: ${message}`, cause });
+  }
+}
+
+/**
  * One job. Rejects with a GgufError, or with the signal's reason.
  * @param {number} kind
- * @param {{ core?: Core, target?: Target, request?: object, texts?: string[], signal?: AbortSignal, progress?: (loaded: number, total: number) => void }} [c]
+ * @param {{ core?: Core, target?: Target, request?: object, texts?: string[], signal?: AbortSignal, progress?: Progress, caller?: Caller }} [c]
  * @returns {Promise<Result>}
  */
 function call(kind, c = {}) {
-  const stack = callerStack();
-  const { signal } = c;
+  const { signal, caller = callerStack(call) } = c;
   return new Promise((resolve, reject) => {
     if (signal?.aborted) {
       reject(signal.reason);
@@ -131,16 +152,20 @@ function call(kind, c = {}) {
     if (target && isLost(target)) throw lostError();
     const onAbort = () => core.cancel(id);
     const request = c.request && JSON.stringify(c.request);
-    const id = core.submit(
+    const id = submit(
+      core,
       kind,
       target?.handle ?? 0,
       request === '{}' ? undefined : request,
       c.texts,
       (error, reply, output) => {
         signal?.removeEventListener('abort', onAbort);
-        if (signal?.aborted) reject(signal.reason);
-        else if (error) reject(fromNative(error, stack));
-        else resolve(resultOf(core, reply, output));
+        const result = error ? undefined : resultOf(core, reply, output);
+        if (signal?.aborted) {
+          if (result?.target && closers[kind]) closeTarget(closers[kind], result.target).catch(() => {}); // nobody will
+          reject(signal.reason);
+        } else if (result) resolve(result);
+        else reject(fromNative(error, caller));
       },
       c.progress,
     );
@@ -157,4 +182,32 @@ async function closeTarget(kind, target) {
   }
 }
 
-module.exports = { Kind, call, closeTarget, isLost, native, processCore };
+/**
+ * A promise's outcome, or the signal's reason if that comes first.
+ * @template T
+ * @param {Promise<T>} promise
+ * @param {AbortSignal | undefined} signal
+ * @returns {Promise<T>}
+ */
+function unlessAborted(promise, signal) {
+  if (!signal) return promise;
+  return new Promise((resolve, reject) => {
+    const onAbort = () => reject(signal.reason);
+    if (signal.aborted) onAbort();
+    signal.addEventListener('abort', onAbort, { once: true });
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
+  });
+}
+
+/**
+ * What closes a target when the object that holds it is dropped without close().
+ * @param {number} kind
+ * @returns {FinalizationRegistry<{ target?: Target }>}
+ */
+function closedWhenForgotten(kind) {
+  return new FinalizationRegistry((state) => {
+    if (state.target) closeTarget(kind, state.target).catch(() => {});
+  });
+}
+
+module.exports = { Kind, call, closeTarget, closedWhenForgotten, isLost, native, processCore, unlessAborted };

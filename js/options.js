@@ -70,6 +70,9 @@ const manyOptions = { ...callOptions, output: oneOf(...numbers, 'vectors', 'matr
 const fileOptions = { signal };
 
 /** @type {Table} */
+const planOptions = { precision: loadOptions.precision };
+
+/** @type {Table} */
 const tokenizeOptions = { parseSpecial: flag, task: text, prefix: text, maxTokens: shared.maxTokens, signal };
 
 /** Edits from one name to another, for "did you mean". @param {string} a @param {string} b */
@@ -117,8 +120,9 @@ function check(options, table, what) {
 /** @param {unknown} value @param {string} name @param {number} maxBytes */
 function checkText(value, name, maxBytes) {
   if (typeof value !== 'string') throw argumentError(name, 'a string', value);
-  // a UTF-16 unit is at most three bytes of UTF-8: only long texts are measured
-  if (value.length * 3 > maxBytes && Buffer.byteLength(value) > maxBytes) throw argumentError(name, `at most ${maxBytes} bytes of UTF-8 (maxTextBytes)`, value);
+  // a UTF-16 unit is one to three bytes of UTF-8: only texts in between are measured
+  if (value.length > maxBytes || (value.length * 3 > maxBytes && Buffer.byteLength(value) > maxBytes))
+    throw argumentError(name, `at most ${maxBytes} bytes of UTF-8 (maxTextBytes)`, value);
 }
 
 /** @param {unknown} path @param {string} name */
@@ -126,4 +130,4 @@ function checkPath(path, name) {
   if (typeof path !== 'string' || path === '' || path.includes('\0')) throw argumentError(name, 'the path of a .gguf file', path);
 }
 
-module.exports = { loadOptions, callOptions, manyOptions, fileOptions, tokenizeOptions, shared, check, checkText, checkPath };
+module.exports = { loadOptions, callOptions, manyOptions, fileOptions, planOptions, tokenizeOptions, shared, check, checkText, checkPath };

@@ -6,7 +6,7 @@ const { argumentError } = require('./errors');
  * @import { VectorOutput } from './index.js'
  * @typedef {{ ranges?: Float32Array, bitOrder?: 'msb' | 'lsb' }} Settings
  * @typedef {Float32Array | Int8Array | Uint8Array} Numbers
- * @typedef {{ array: new (length: number) => Numbers, length: (dimensions: number) => number,
+ * @typedef {{ array: { new (length: number): Numbers, new (buffer: ArrayBuffer): Numbers }, length: (dimensions: number) => number,
  *   row: (x: Float32Array, out: Numbers, settings: Settings) => number | void }} Output row's result is the row's scale
  */
 

@@ -152,10 +152,10 @@ func (r *Runtime) load(m *model, d device.Device, o LoadOptions) error {
 	if f.Identity() != m.key.file { // else the next load of that other file would get these weights
 		return errs.New(errs.FileChanged, "path", "%s was replaced while it was opened; load it again", o.Path)
 	}
-	return f.Locate(r.loadOpened(m, f, d, o, cancelled, progress))
+	return f.Locate(r.loadOpened(m, f, d, o))
 }
 
-func (r *Runtime) loadOpened(m *model, f *gguf.File, d device.Device, o LoadOptions, cancelled *atomic.Uint32, progress stream.Progress) error {
+func (r *Runtime) loadOpened(m *model, f *gguf.File, d device.Device, o LoadOptions) error {
 	plan, err := r.plan(f, d, o.Precision)
 	if err != nil {
 		return err

@@ -1,0 +1,141 @@
+// Long lists and streams of texts, cut into slices. A slice is what one job takes: copying it holds the JS thread for
+// well under a millisecond, and its tokens stay small.
+
+const sliceTexts = 256;
+const sliceUnits = 128 * 1024; // UTF-16
+const slicesUnderWay = 2; // one computes, one waits
+
+/** @param {readonly string[]} texts */
+function fitOneSlice(texts) {
+  return texts.length <= sliceTexts && texts.reduce((n, t) => n + t.length, 0) <= sliceUnits;
+}
+
+/** Cuts a source into slices. It is read ahead by one text, so that waiting for that one can be raced. */
+class Slicer {
+  #iterator;
+  /** @type {Promise<{ step: IteratorResult<string> }> | undefined} */
+  #next;
+  /** @type {string[]} */
+  #slice = [];
+  #units = 0;
+  /** @type {Promise<{ waited: true }> | undefined} */
+  #patience;
+  #ended = false;
+
+  /** @param {Iterable<string> | AsyncIterable<string>} texts */
+  constructor(texts) {
+    const source = /** @type {any} */ (texts);
+    this.#iterator = source[Symbol.asyncIterator]?.() ?? source[Symbol.iterator]();
+  }
+
+  get empty() {
+    return this.#slice.length === 0;
+  }
+
+  get ended() {
+    return this.#ended;
+  }
+
+  /** No text more goes into this slice. */
+  get complete() {
+    return this.#ended || this.#slice.length >= sliceTexts || this.#units >= sliceUnits;
+  }
+
+  /** The text after those that were put. */
+  next() {
+    if (!this.#next) {
+      this.#next = (async () => {
+        const { done, value } = await this.#iterator.next();
+        return { step: { done, value: await value } };
+      })();
+      this.#next.catch(() => {}); // it may never be looked at
+    }
+    return this.#next;
+  }
+
+  /** @param {IteratorResult<string>} step what next has given */
+  put({ done, value }) {
+    this.#next = undefined;
+    this.#ended = done === true;
+    if (done) return;
+    this.#slice.push(value);
+    this.#units += value.length;
+  }
+
+  /** Comes when the source has let us wait: one turn of the event loop. */
+  patience() {
+    this.#patience ??= new Promise((resolve) => setImmediate(() => resolve({ waited: true })));
+    return this.#patience;
+  }
+
+  /** The slice; the next one begins. */
+  take() {
+    const slice = this.#slice;
+    this.#slice = [];
+    this.#units = 0;
+    this.#patience = undefined;
+    return slice;
+  }
+
+  /** Closes the source as `for await` would; one that is still busy with a text is not waited for. */
+  async close() {
+    if (this.#ended) return;
+    const closing = (async () => this.#iterator.return?.())().catch(() => {});
+    if (!this.#next) await closing;
+  }
+}
+
+/** A controller that is aborted with the signal. @param {AbortSignal | undefined} signal */
+function follow(signal) {
+  const controller = new AbortController();
+  const onAbort = () => controller.abort(signal?.reason);
+  if (signal?.aborted) onAbort();
+  signal?.addEventListener('abort', onAbort, { once: true });
+  return { controller, unfollow: () => signal?.removeEventListener('abort', onAbort) };
+}
+
+/**
+ * Results of slices in the order of the texts, with a few jobs under way. A slice that is not full starts when the source makes us
+ * wait, so that a slow stream is answered as it comes. Jobs that nobody waits for any more are aborted.
+ * @template R
+ * @param {Iterable<string> | AsyncIterable<string>} texts
+ * @param {AbortSignal | undefined} signal
+ * @param {(slice: string[], signal: AbortSignal) => Promise<R>} job
+ * @returns {AsyncGenerator<R>}
+ */
+async function* inSlices(texts, signal, job) {
+  const slicer = new Slicer(texts);
+  const { controller, unfollow } = follow(signal);
+  /** @type {Promise<{ result: R }>[]} */
+  const underWay = [];
+  const start = () => {
+    const started = job(slicer.take(), controller.signal).then((result) => ({ result }));
+    started.catch(() => {}); // it is awaited later, in order
+    underWay.push(started);
+  };
+  try {
+    while (!slicer.ended || !slicer.empty || underWay.length > 0) {
+      const free = !slicer.empty && underWay.length < slicesUnderWay;
+      if (free && slicer.complete) start();
+      /** @type {Promise<{ step?: IteratorResult<string>, result?: R, waited?: true }>[]} */
+      const events = [];
+      if (!slicer.complete) events.push(slicer.next());
+      if (free && !slicer.complete) events.push(slicer.patience());
+      if (underWay.length > 0) events.push(underWay[0]);
+      const event = await Promise.race(events);
+      if (event.step) slicer.put(event.step);
+      else if (event.waited) start();
+      else {
+        underWay.shift();
+        yield/** @type {R} */ (event.result);
+      }
+    }
+  } finally {
+    unfollow();
+    controller.abort();
+    await Promise.allSettled(underWay);
+    await slicer.close();
+  }
+}
+
+module.exports = { fitOneSlice, inSlices };
