@@ -54,14 +54,20 @@ test('the same bits and token ids as in the process', async () => {
 
 test('the same typed errors', async () => {
   const cases = [
-    (o) => loadEmbedder({ model: '/missing.gguf', ...o }).ready(),
-    (o) => loadEmbedder({ memoryLimit: 1000, ...o }).ready(),
-    (o) => loadEmbedder({ model: path.join(__dirname, 'process.test.js'), ...o }).ready(),
-    (o) => loadEmbedder({ truncate: false, ...o }).embed('word '.repeat(600)),
-    (o) => loadEmbedder(o).embed('x', { dimensions: 5000 }),
+    [{ model: '/missing.gguf' }, (e) => e.ready()],
+    [{ memoryLimit: 1000 }, (e) => e.ready()],
+    [{ model: path.join(__dirname, 'process.test.js') }, (e) => e.ready()],
+    [{ truncate: false }, (e) => e.embed('word '.repeat(600))],
+    [{}, (e) => e.embed('x', { dimensions: 5000 })],
   ];
-  for (const run of cases) {
-    const [a, b] = await Promise.all([run({}), run({ isolation: 'process' })].map((p) => p.catch((e) => e)));
+  for (const [given, use] of cases) {
+    const run = async (o) => {
+      const e = loadEmbedder({ ...given, ...o });
+      const error = await use(e).catch((x) => x);
+      await e.close();
+      return error;
+    };
+    const [a, b] = await Promise.all([run({}), run({ isolation: 'process' })]);
     expect(b).toBeInstanceOf(GgufError);
     expect({ ...b, message: b.message }).toEqual({ ...a, message: a.message });
   }
