@@ -13,6 +13,7 @@ typedef struct workspace {
   float *scales;   /* [slab][widest/32] */
   int32_t *sums;   /* [slab][widest/16] */
   float *scratch;  /* attention */
+  float *row;      /* [hidden_size]: of a lookup table */
   int prepared;    /* the slot whose rows `codes` holds, −1: none */
   int64_t prepared_k;
 } workspace;
@@ -55,6 +56,7 @@ static int64_t lay_out_own(const gsk_program *p, int64_t group_rows, int64_t lon
   TAKE(scales, float, slab * (p->widest / GSK_BLOCK + 1));
   TAKE(sums, int32_t, slab * (p->widest / GSK_LANES + 1));
   TAKE(scratch, float, gsk_attention_scratch(longest, head));
+  TAKE(row, float, p->hidden_size);
   return at;
 }
 #undef TAKE
@@ -102,7 +104,13 @@ static void run_linear(const gsk_program *p, workspace *w, const gsk_step *s, in
   p->set->linear(&g, 0, r1 - r0, 0, (m->n + GSK_PANEL - 1) / GSK_PANEL);
 }
 
-/* One row-local step over the rows of a slab. positions[r] is a row's place in its text. */
+/* A row's place in its text; first_of, the first rows of texts, is moved on to that text's. */
+static int64_t place(const uint32_t **first_of, int64_t row) {
+  while ((*first_of)[1] <= row) ++*first_of;
+  return row - **first_of;
+}
+
+/* One row-local step over the rows of a slab. */
 static void run_rows(const gsk_program *p, const gsk_batch *b, workspace *w, const gsk_step *s, int64_t base,
                      int64_t r0, int64_t r1, const uint32_t *first_of) {
   if (s->op == GSK_LINEAR) {
@@ -112,18 +120,18 @@ static void run_rows(const gsk_program *p, const gsk_batch *b, workspace *w, con
       float *out = row_of(p, w, s->out, r, r0);
       const float *in = s->in >= 0 ? row_of(p, w, s->in, r, r0) : NULL;
       switch (s->op) {
-      case GSK_EMBED: memcpy(out, b->embedded + (base + r) * p->hidden_size, (size_t)p->hidden_size * 4); break;
+      case GSK_EMBED:
+        if (b->embedded) memcpy(out, b->embedded + (base + r) * p->hidden_size, (size_t)p->hidden_size * 4);
+        else gsk_embed(p, b->ids[base + r], (uint32_t)place(&first_of, base + r), w->row, out);
+        break;
       case GSK_NORM:
         p->set->norm(in, s->add >= 0 ? row_of(p, w, s->add, r, r0) : NULL, s->weight, s->bias, out,
                      p->hidden_size, s->epsilon);
         break;
       case GSK_ACTIVATE: p->set->activate(s->activation, in, out, s->columns); break;
-      case GSK_ROTARY: {
-        while (first_of[1] <= base + r) first_of++;
-        int64_t position = base + r - first_of[0];
-        p->set->rotate(out + s->column, p->rotary + position * s->head_size, s->heads, s->head_size);
+      case GSK_ROTARY:
+        p->set->rotate(out + s->column, p->rotary + place(&first_of, base + r) * s->head_size, s->heads, s->head_size);
         break;
-      }
       }
     }
   }

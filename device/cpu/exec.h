@@ -31,10 +31,20 @@ typedef struct gsk_step {
   gsk_matrix matrix;
 } gsk_step;
 
+typedef void (*gsk_read_row)(const uint8_t *row, float *out, int64_t n);
+
+/* A table whose rows are the file's blocks; data NULL: the model has none. */
+typedef struct gsk_lookup {
+  const uint8_t *data;
+  int64_t row_bytes;
+  gsk_read_row read; /* the same bits as quant's decoder */
+} gsk_lookup;
+
 typedef struct gsk_program {
   const gsk_step *steps;
   const gsk_slot *slots;
   const float *rotary;
+  gsk_lookup tokens, positions, types; /* of GSK_EMBED */
   const int32_t *runs; /* [run_count+1]: first step of each run: row-local steps, or one attention */
   int64_t step_count, slot_count, run_count, hidden_size, result;
   int64_t widest; /* largest k of a matrix */
@@ -44,7 +54,8 @@ typedef struct gsk_program {
 } gsk_program;
 
 typedef struct gsk_batch {
-  const float *embedded; /* [tokens][hidden_size]: sums of the lookup tables' rows */
+  const uint32_t *ids;   /* of the lookup tables' rows, all texts' one after another */
+  const float *embedded; /* or, for tables that no gsk_read_row reads, the rows' sums: [tokens][hidden_size] */
   const uint32_t *offsets; /* [texts+1] */
   const uint32_t *groups;  /* [group_count+1]: first text of each group */
   int64_t group_count;
@@ -63,6 +74,12 @@ void gsk_workspace(const gsk_program *p, gsk_batch *b);
 int64_t gsk_workspace_bytes(const gsk_batch *b);
 /* 0, or 1 when the batch was cancelled. */
 int32_t gsk_run(const gsk_program *p, const gsk_batch *b);
+
+void gsk_read_f32(const uint8_t *row, float *out, int64_t n);
+void gsk_read_f16(const uint8_t *row, float *out, int64_t n);
+void gsk_read_q8_0(const uint8_t *row, float *out, int64_t n);
+/* out = token's row + position's row + type 0's row; `row` is room for one. */
+void gsk_embed(const gsk_program *p, uint32_t id, uint32_t position, float *row, float *out);
 
 /* Packing: elements [first, first+n) of a matrix, counted row by row, go to their places. gsk_pack_blocks takes n
  * blocks of the file as they are: a half scale and 32 codes of 8 or 4 bits (Q8_0, Q4_0, IQ4_NL). */

@@ -27,6 +27,7 @@ type executable struct {
 	mu        sync.Mutex
 	workspace *memory.Region
 	release   func()
+	decodes   bool     // a lookup table is of a type that C does not read
 	groups    []uint32 // first text of each group, and the number of texts
 	loads     []int    // of threads, in slowest
 }
@@ -97,6 +98,7 @@ func (e *executable) step(s *device.Step) C.gsk_step {
 		c.weight, c.bias = e.vector(s.Weight), e.vector(s.Bias)
 	case device.OpEmbed:
 		c.in = -1
+		e.c.tokens, e.c.positions, e.c.types = e.reader(s.Weight), e.reader(s.Positions), e.reader(s.Types)
 	}
 	return c
 }
@@ -105,6 +107,9 @@ func (e *executable) step(s *device.Step) C.gsk_step {
 func (e *executable) Run(b *device.Batch) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if err := e.checkIDs(b); err != nil {
+		return err
+	}
 	threads := e.device.threads
 	if b.Threads > 0 {
 		threads = min(threads, b.Threads)
@@ -112,15 +117,16 @@ func (e *executable) Run(b *device.Batch) error {
 	cb := C.gsk_batch{pooling: C.int32_t(b.Pooling)}
 	e.divide(&cb, b.Offsets, threads)
 	C.gsk_workspace(e.c, &cb)
-	embedBytes := int64(len(b.IDs)) * int64(e.program.HiddenSize) * 4
-	embedBytes = (embedBytes + C.GSK_ALIGN - 1) / C.GSK_ALIGN * C.GSK_ALIGN
+	embedBytes := e.embedBytes(b)
 	if err := e.reserve(embedBytes + int64(C.gsk_workspace_bytes(&cb))); err != nil {
 		return err
 	}
 	defer e.trim()
-	embedded := memory.Slice[float32](e.workspace, 0, int64(len(b.IDs))*int64(e.program.HiddenSize))
-	e.embed(embedded, b)
-	cb.embedded = (*C.float)(unsafe.SliceData(embedded))
+	if embedBytes > 0 {
+		embedded := memory.Slice[float32](e.workspace, 0, embedBytes/4)
+		e.embed(embedded, b)
+		cb.embedded = (*C.float)(unsafe.SliceData(embedded))
+	}
 	cb.workspaces = (*C.uint8_t)(unsafe.Pointer(&e.workspace.Bytes()[embedBytes]))
 	if cancelled := e.call(&cb, b); cancelled {
 		return errs.New(errs.Aborted, "", "the call was cancelled")
@@ -132,6 +138,7 @@ func (e *executable) Run(b *device.Batch) error {
 func (e *executable) call(cb *C.gsk_batch, b *device.Batch) (cancelled bool) {
 	var pins pinner
 	defer pins.Unpin()
+	cb.ids = (*C.uint32_t)(pin(&pins, unsafe.SliceData(b.IDs)))
 	cb.offsets = (*C.uint32_t)(pin(&pins, unsafe.SliceData(b.Offsets)))
 	cb.groups = (*C.uint32_t)(pin(&pins, unsafe.SliceData(e.groups)))
 	cb.out = (*C.float)(pin(&pins, unsafe.SliceData(b.Out)))
@@ -235,37 +242,4 @@ func (e *executable) Close() {
 	defer e.mu.Unlock()
 	e.free()
 	e.compiled.Free()
-}
-
-// embed writes the sums of the lookup tables' rows: token, then position, then type 0.
-func (e *executable) embed(dst []float32, b *device.Batch) {
-	s := &e.program.Steps[0]
-	h := e.program.HiddenSize
-	row := make([]float32, h) // a row of the second or third table
-	for t := range b.Texts() {
-		for i := b.Offsets[t]; i < b.Offsets[t+1]; i++ {
-			out := dst[int(i)*h:][:h]
-			e.lookup(out, s.Weight, b.IDs[i])
-			if s.Positions != device.NoTensor {
-				e.lookup(row[:h], s.Positions, i-b.Offsets[t])
-				addRow(out, row)
-			}
-			if s.Types != device.NoTensor {
-				e.lookup(row[:h], s.Types, 0)
-				addRow(out, row)
-			}
-		}
-	}
-}
-
-func (e *executable) lookup(dst []float32, table device.TensorID, id uint32) {
-	s := e.weights.specs[table]
-	rowBytes, _ := s.Type.Bytes(s.Shape.Columns())
-	s.Type.Decode(dst, e.weights.data(table)[int64(id)*rowBytes:][:rowBytes])
-}
-
-func addRow(dst, src []float32) {
-	for i := range dst {
-		dst[i] += src[i]
-	}
 }

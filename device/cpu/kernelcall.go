@@ -1,7 +1,7 @@
 package cpu
 
 /*
-#include "kernels.h"
+#include "exec.h"
 
 static void gsk_call_linear(const gsk_kernel_set *s, gsk_linear g, const gsk_matrix *w, int64_t r0, int64_t r1,
                             int64_t p0, int64_t p1) {
@@ -26,6 +26,7 @@ static void gsk_call_attention(const gsk_kernel_set *s, gsk_attention g) { s->at
 static void gsk_call_mean(const gsk_kernel_set *s, const float *x, int64_t stride, int64_t rows, float *out, int64_t n) {
   s->mean(x, stride, rows, out, n);
 }
+static void gsk_call_read_row(gsk_read_row read, const uint8_t *row, float *out, int64_t n) { read(row, out, n); }
 */
 import "C"
 
@@ -107,4 +108,8 @@ func (s *kernelSet) attention(a attentionShape, qkv, out, scratch []float32, sca
 
 func (s *kernelSet) mean(x []float32, stride, rows int, out []float32) {
 	C.gsk_call_mean(s.set, floats(x), C.int64_t(stride), C.int64_t(rows), floats(out), C.int64_t(len(out)))
+}
+
+func readRow(typeName string, row []byte, out []float32) {
+	C.gsk_call_read_row(rowReaders[typeName], (*C.uint8_t)(unsafe.SliceData(row)), floats(out), C.int64_t(len(out)))
 }
