@@ -24,7 +24,7 @@ type File struct {
 // OpenFile reads a file's header.
 func (r *Runtime) OpenFile(path string) (*File, error) {
 	defer turn(r.disk)()
-	f, err := gguf.Open(path, r.ledger)
+	f, err := gguf.OpenThrough(path, r.ledger, r.wrap)
 	if err != nil {
 		return nil, err
 	}

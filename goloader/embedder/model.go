@@ -144,7 +144,7 @@ func (r *Runtime) release(m *model) {
 
 // load reads the header, reserves what the plan says, and streams the rest.
 func (r *Runtime) load(m *model, d device.Device, o LoadOptions) error {
-	f, err := gguf.Open(o.Path, r.ledger)
+	f, err := gguf.OpenThrough(o.Path, r.ledger, r.wrap)
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	"gguf-stream/goloader/encoder"
 	"gguf-stream/goloader/errs"
 	"gguf-stream/goloader/limits"
+	"gguf-stream/goloader/quant"
 	"gguf-stream/goloader/tokenizer"
 )
 
@@ -265,8 +266,16 @@ func (b *batcher) run(texts []text) {
 			b.fail(r, err)
 			continue
 		}
+		if r.left <= 0 { // failed with an earlier text: its output is no longer ours
+			continue
+		}
 		d := r.finishing.Dimensions
-		encoder.Finish(r.out[t.index*d:][:d], b.pooled[i*h:][:h], r.finishing)
+		vector := r.out[t.index*d:][:d]
+		encoder.Finish(vector, b.pooled[i*h:][:h], r.finishing)
+		if quant.FirstNonFinite(vector) >= 0 {
+			b.fail(r, errs.New(errs.GGUFNonFinite, "vector", "the vector of text %d has no finite values: the model's weights are finite, but damaged", t.index))
+			continue
+		}
 		if r.left--; r.left == 0 {
 			r.finish(nil)
 		}

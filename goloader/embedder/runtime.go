@@ -16,6 +16,7 @@ import (
 	"gguf-stream/device"
 	"gguf-stream/device/cpu"
 	"gguf-stream/goloader/errs"
+	"gguf-stream/goloader/gguf"
 	"gguf-stream/goloader/limits"
 	"gguf-stream/goloader/memory"
 )
@@ -24,6 +25,8 @@ import (
 type Settings struct {
 	KernelSet string // "": the best
 	Threads   int    // 0: the usable cores
+	// Wrap is gguf.OpenThrough's, for tests; nil.
+	Wrap func(gguf.Source) gguf.Source
 }
 
 // Runtime holds what all models of a process share.
@@ -31,6 +34,7 @@ type Runtime struct {
 	ledger  *memory.Ledger
 	monitor *memory.Monitor
 	cpu     *cpu.Device
+	wrap    func(gguf.Source) gguf.Source
 	disk    chan struct{} // held while a load or a read is under way
 	compute chan struct{} // held while a device runs: models that wait do so without a thread
 	mu      sync.Mutex
@@ -43,7 +47,7 @@ func NewRuntime(s Settings) (*Runtime, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Runtime{ledger: ledger, monitor: memory.ForNodejs(ledger), models: map[modelKey]*model{},
+	r := &Runtime{ledger: ledger, monitor: memory.ForNodejs(ledger), wrap: s.Wrap, models: map[modelKey]*model{},
 		disk: make(chan struct{}, limits.DiskJobs), compute: make(chan struct{}, runtime.GOMAXPROCS(0))}
 	r.cpu, err = cpu.New(cpu.Config{Ledger: ledger, Monitor: r.monitor, KernelSet: s.KernelSet, Threads: s.Threads})
 	return r, err

@@ -32,6 +32,7 @@ const (
 // File is an open GGUF file with all its parts.
 type File struct {
 	ledger    *memory.Ledger
+	wrap      func(Source) Source // or nil
 	parts     []part
 	order     binary.ByteOrder // of all parts
 	version   uint32           // of all parts
@@ -58,8 +59,13 @@ type pairEntry struct {
 }
 
 // Open opens a file and, when it is the first part of a split one, all its parts.
-func Open(path string, ledger *memory.Ledger) (*File, error) {
+func Open(path string, ledger *memory.Ledger) (*File, error) { return OpenThrough(path, ledger, nil) }
+
+// OpenThrough is Open with every part read through what wrap makes of it; nil changes nothing. It is the seam
+// through which tests inject faults.
+func OpenThrough(path string, ledger *memory.Ledger, wrap func(Source) Source) (*File, error) {
 	f := newFile(ledger)
+	f.wrap = wrap
 	if err := f.openParts(path); err != nil {
 		f.Close()
 		return nil, err

@@ -49,6 +49,8 @@ func (s bytesSource) Size() int64                                { return int64(
 func (s bytesSource) ReadAt(p []byte, offset int64) (int, error) { return copy(p, s[offset:]), nil }
 
 func FuzzOpen(f *testing.F) {
+	ledger, err := memory.NewLedger() // one for all: a ledger's page is never given back
+	require.NoError(f, err)
 	const seedBytes = 16 << 10
 	for _, c := range hostile.All() {
 		if c.Bytes == nil || c.Section == "truncation" || c.Section == "legal" {
@@ -59,8 +61,6 @@ func FuzzOpen(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		ledger, err := memory.NewLedger()
-		require.NoError(t, err)
 		file, err := gguf.OpenSource(bytesSource(data), ledger)
 		if err != nil {
 			var e *errs.Error

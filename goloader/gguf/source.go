@@ -10,7 +10,7 @@ import (
 )
 
 // Source is a file's bytes. ReadAt may return fewer bytes than asked for together with an error; the
-// reader goes on after short reads. It is the seam through which tests inject faults.
+// reader goes on after short reads.
 type Source interface {
 	io.ReaderAt
 	Size() int64

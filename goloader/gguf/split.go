@@ -76,7 +76,11 @@ func (f *File) openPart(path string) error {
 	if err != nil {
 		return err
 	}
-	f.parts = append(f.parts, part{path: path, src: file, file: file.File, identity: identity, alignment: defaultAlignment})
+	var src Source = file
+	if f.wrap != nil {
+		src = f.wrap(src)
+	}
+	f.parts = append(f.parts, part{path: path, src: src, file: file.File, identity: identity, alignment: defaultAlignment})
 	return nil
 }
 

@@ -208,6 +208,23 @@ func (m *model) bytes() []byte {
 // Tiny is the good model that the cases are mutations of.
 func Tiny() []byte { return tiny("bert").bytes() }
 
+// OverflowingToken is the tiny model with one token, "hello", whose finite embedding overflows.
+func OverflowingToken() []byte {
+	m := tiny("bert")
+	m.overflow(slices.Index(tinyTokens, "\u2581hello"))
+	return m.bytes()
+}
+
+// overflow sets the embedding of tokens to the largest number.
+func (m *model) overflow(tokens ...int) {
+	blocks := m.tensor("token_embd.weight").blocks
+	for _, token := range tokens {
+		for i := range hidden {
+			binary.LittleEndian.PutUint32(blocks[(token*hidden+i)*4:], math.Float32bits(math.MaxFloat32))
+		}
+	}
+}
+
 // broken is a case of a model that is changed.
 func broken(name string, code caseError, change func(m *model)) Case {
 	return brokenArch("bert", name, code, change)

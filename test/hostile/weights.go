@@ -21,6 +21,9 @@ func weights() (cases []Case) {
 	for _, typeName := range []string{"F16", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "IQ4_NL", "Q2_0"} {
 		cases = append(cases, brokenScale(typeName, 0x7c00, "infinity"), brokenScale(typeName, 0x7e00, "NaN"))
 	}
+	cases = append(cases, broken("finite weights whose sums overflow", is(errs.GGUFNonFinite, "vector"), func(m *model) {
+		m.overflow(2, 3) // [CLS] and [SEP], which every text has
+	}))
 	return append(cases, brokenScale("BF16", 0x7f80, "infinity"), brokenScale("BF16", 0x7fc0, "NaN"))
 }
 
