@@ -28,6 +28,8 @@ class Hub {
   /** @type {{ where: 'hub' | 'storage', url: string, range: string | undefined, authorization: string | undefined }[]} */
   requests = [];
   pageSize = 2;
+  /** Offers its chunk protocol (xet) to who says he speaks it, as the real hub does. */
+  xet = false;
   /** The list's further pages lie on the other host. */
   pagesElsewhere = false;
   /** What the list claims of a path instead of the truth. @type {Map<string, object>} */
@@ -75,6 +77,11 @@ class Hub {
     }
     if (tree) return this.#list(url, json);
     if (!file || !this.files.has(file[1])) return refuse(404, 'EntryNotFound');
+    if (this.xet && q.headers.accept?.includes('xet-fileinfo')) {
+      const link = ['xet-auth', 'xet-reconstruction-info'].map((rel) => `<${this.url}/${rel}>; rel="${rel}"`).join(', ');
+      const size = this.files.get(file[1])?.length;
+      return json({}, { 'content-type': 'application/vnd.xet-fileinfo+json', 'x-linked-size': size, 'x-linked-etag': '"x"', 'x-xet-hash': 'h', link });
+    }
     r.writeHead(302, { location: `${this.storageUrl}/${file[1]}?signature=1`, 'x-linked-etag': '"x"' }).end();
   }
 

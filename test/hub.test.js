@@ -82,6 +82,13 @@ test('resumed by the next process, and where ranges are not honoured begun anew'
   expect(fs.existsSync(incomplete)).toBe(false);
 });
 
+test('a hub that offers its chunk protocol is read over plain HTTP all the same', async () => {
+  hub.xet = true;
+  hub.faults = [{ cut: 5000 }];
+  await pull('hf:owner/models');
+  expect(hub.reads().map((q) => q.range)).toEqual([undefined, `bytes=5000-${bytes.length - 1}`]);
+});
+
 test('wrong bytes are never shown: ERR_DOWNLOAD_HASH, then a clean start', async () => {
   hub.faults = [{ flip: 100 }];
   await expect(pull('hf:owner/models')).rejects.toMatchObject({ code: 'ERR_DOWNLOAD_HASH', kind: 'io' });

@@ -25,7 +25,8 @@ export interface GgufStreamEmbeddingModel<Version extends 'v3' | 'v4'> {
  * A model for embed() and embedMany() of the Vercel AI SDK 6 and 7. `specificationVersion: 'v4'` (ai 7) takes the SDK's option
  * `dimensions` too.
  */
-export function embeddingModel<Version extends 'v3' | 'v4' = 'v3'>(
-  model?: Embedder | string | LoadOptions,
-  settings?: { specificationVersion?: Version },
-): GgufStreamEmbeddingModel<Version>;
+export function embeddingModel(model?: Embedder | string | LoadOptions, settings?: { specificationVersion?: 'v3' }): GgufStreamEmbeddingModel<'v3'>;
+export function embeddingModel(
+  model: Embedder | string | LoadOptions | undefined,
+  settings: { specificationVersion: 'v4' },
+): GgufStreamEmbeddingModel<'v4'>;
