@@ -192,8 +192,7 @@ static void run_group(run *r, workspace *w, int64_t t0, int64_t t1) {
 /* Into how many parts the threads cut a group's rows, and the heads of each of its texts. */
 static int64_t row_parts(const gsk_batch *b, int64_t rows) {
   int64_t parts = b->threads * ((rows + b->threads * GSK_SLAB - 1) / (b->threads * GSK_SLAB));
-  int64_t most = (rows + GSK_LEAST_ROWS - 1) / GSK_LEAST_ROWS;
-  return parts < most ? parts : most;
+  return parts < rows ? parts : rows;
 }
 
 static int64_t head_parts(const gsk_batch *b, int64_t texts, int64_t heads) {

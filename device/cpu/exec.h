@@ -12,9 +12,6 @@
 #pragma GCC visibility push(hidden)
 
 enum { GSK_EMBED, GSK_NORM, GSK_LINEAR, GSK_ACTIVATE, GSK_ROTARY, GSK_ATTENTION }; /* device.Op */
-/* Fewer rows of a part do not pay for reading the weights once more. */
-enum { GSK_LEAST_ROWS = 8 };
-
 enum { GSK_POOL_MEAN = 1, GSK_POOL_CLS = 2, GSK_POOL_LAST = 3 };                  /* device.Pooling */
 
 typedef struct gsk_slot {

@@ -5,7 +5,6 @@ import "C"
 
 import (
 	"math"
-	"slices"
 	"sync"
 	"unsafe"
 
@@ -27,9 +26,8 @@ type executable struct {
 	mu        sync.Mutex
 	workspace *memory.Region
 	release   func()
-	decodes   bool     // a lookup table is of a type that C does not read
-	groups    []uint32 // first text of each group, and the number of texts
-	loads     []int    // of threads, in slowest
+	decodes   bool // a lookup table is of a type that C does not read
+	schedule  schedule
 }
 
 // Compile implements device.Device.
@@ -114,8 +112,10 @@ func (e *executable) Run(b *device.Batch) error {
 	if b.Threads > 0 {
 		threads = min(threads, b.Threads)
 	}
-	cb := C.gsk_batch{pooling: C.int32_t(b.Pooling)}
-	e.divide(&cb, b.Offsets, threads)
+	s := &e.schedule
+	s.divide(b.Offsets, threads)
+	cb := C.gsk_batch{pooling: C.int32_t(b.Pooling), group_count: C.int64_t(len(s.groups) - 1), group_rows: C.int64_t(s.groupRows),
+		longest: C.int64_t(s.longest), together: flag(s.together), threads: C.int32_t(s.threads)}
 	C.gsk_workspace(e.c, &cb)
 	embedBytes := e.embedBytes(b)
 	if err := e.reserve(embedBytes + int64(C.gsk_workspace_bytes(&cb))); err != nil {
@@ -140,65 +140,13 @@ func (e *executable) call(cb *C.gsk_batch, b *device.Batch) (cancelled bool) {
 	defer pins.Unpin()
 	cb.ids = (*C.uint32_t)(pin(&pins, unsafe.SliceData(b.IDs)))
 	cb.offsets = (*C.uint32_t)(pin(&pins, unsafe.SliceData(b.Offsets)))
-	cb.groups = (*C.uint32_t)(pin(&pins, unsafe.SliceData(e.groups)))
+	cb.groups = (*C.uint32_t)(pin(&pins, unsafe.SliceData(e.schedule.groups)))
 	cb.out = (*C.float)(pin(&pins, unsafe.SliceData(b.Out)))
 	cb.cancelled = (*C.uint32_t)(unsafe.Pointer(b.Cancelled))
 	if b.Cancelled != nil {
 		pins.Pin(b.Cancelled)
 	}
 	return C.gsk_run(e.c, cb) != 0
-}
-
-// divide chooses how the threads share the batch. Groups of whole texts, a thread each, need no waiting for
-// one another and keep a group's activations in its core's cache; where they would leave threads without
-// work for more than a tenth of the time, all threads take larger groups together.
-func (e *executable) divide(cb *C.gsk_batch, offsets []uint32, threads int) {
-	rows, texts := int(offsets[len(offsets)-1]), len(offsets)-1
-	e.group(offsets, max(1, rows/C.GSK_SLAB/threads*threads))
-	together := threads > 1 && e.slowest(offsets, threads)*threads*10 > rows*11
-	if together {
-		threads = min(threads, max(1, rows/C.GSK_LEAST_ROWS))
-		e.group(offsets, max(1, rows/(C.GSK_SLAB*threads)))
-	} else {
-		threads = min(threads, len(e.groups)-1)
-	}
-	for g := range len(e.groups) - 1 {
-		cb.group_rows = max(cb.group_rows, C.int64_t(offsets[e.groups[g+1]]-offsets[e.groups[g]]))
-	}
-	for t := range texts {
-		cb.longest = max(cb.longest, C.int64_t(offsets[t+1]-offsets[t]))
-	}
-	cb.group_count, cb.together, cb.threads = C.int64_t(len(e.groups)-1), flag(together), C.int32_t(threads)
-}
-
-// group cuts the batch into about n groups of whole texts, at the multiples of rows/n but for those that the
-// last cut has passed or come near to: no group is small because the text before it was long.
-func (e *executable) group(offsets []uint32, n int) {
-	e.groups = append(e.groups[:0], 0)
-	texts, rows := len(offsets)-1, int(offsets[len(offsets)-1])
-	next := 1
-	for t := 1; t < texts; t++ {
-		if at := int(offsets[t]) * n; at >= next*rows {
-			e.groups = append(e.groups, uint32(t))
-			next = (2*at + 3*rows) / (2 * rows)
-		}
-	}
-	e.groups = append(e.groups, uint32(texts))
-}
-
-// slowest is the rows of the thread with the most, when each takes the next group as soon as it is free.
-func (e *executable) slowest(offsets []uint32, threads int) int {
-	e.loads = append(e.loads[:0], make([]int, threads)...)
-	for g := range len(e.groups) - 1 {
-		least := 0
-		for i, l := range e.loads {
-			if l < e.loads[least] {
-				least = i
-			}
-		}
-		e.loads[least] += int(offsets[e.groups[g+1]] - offsets[e.groups[g]])
-	}
-	return slices.Max(e.loads)
 }
 
 // reserve makes the workspace at least n bytes.
