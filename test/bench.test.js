@@ -17,10 +17,6 @@ function bench(...args) {
   return spawnSync(process.execPath, [cli, 'bench', '--seconds', '0.001', ...args], { encoding: 'utf8' });
 }
 
-beforeAll(() => {
-  spawnSync('go', ['run', './scripts/genmodels', 'bert-tiny-mean.Q8_0'], { cwd: path.join(__dirname, '..') });
-}, 120000);
-
 test('a report is saved, compared and drawn', () => {
   const [saved, drawn] = ['report.json', 'report.svg'].map((f) => path.join(folder, f));
   const first = bench(model, '--json', '--save', saved, '--svg', drawn);

@@ -5,6 +5,7 @@
 module.exports = {
   rootDir: '../..',
   testEnvironment: 'node',
+  globalSetup: '<rootDir>/test/setup.js',
   testMatch: ['<rootDir>/test/integrations/*.test.js'],
   modulePaths: ['<rootDir>/test/integrations/node_modules'],
   testTimeout: 60000,
