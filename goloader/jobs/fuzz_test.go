@@ -19,6 +19,7 @@ import (
 // fakeCall is a Call as a careless carrier would make it.
 type fakeCall struct {
 	kind      Kind
+	owner     uint64
 	handle    uint64
 	request   []byte
 	texts     []byte
@@ -30,7 +31,7 @@ type fakeCall struct {
 }
 
 func (c *fakeCall) Kind() Kind                { return c.kind }
-func (c *fakeCall) Owner() uint64             { return 1 }
+func (c *fakeCall) Owner() uint64             { return c.owner }
 func (c *fakeCall) Handle() uint64            { return c.handle }
 func (c *fakeCall) Request() []byte           { return c.request }
 func (c *fakeCall) Texts() [][]byte           { return SplitTexts(c.texts, c.ends) }

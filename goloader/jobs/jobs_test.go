@@ -1,0 +1,87 @@
+package jobs
+
+import (
+	"encoding/json"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"gguf-stream/goloader/embedder"
+	"gguf-stream/goloader/errs"
+	"gguf-stream/goloader/memory"
+)
+
+func code(err error) errs.Code { return errs.From(err).Code }
+
+func newCore(t *testing.T) *Core {
+	core, err := New(embedder.Settings{Threads: 1})
+	require.NoError(t, err)
+	return core
+}
+
+// open opens the bundled model, or its file, for an owner.
+func open(t *testing.T, core *Core, kind Kind, owner uint64) uint64 {
+	path, err := filepath.Abs("../../models/all-MiniLM-L6-v2.Q8_0.gguf")
+	require.NoError(t, err)
+	request, err := json.Marshal(map[string]string{"path": path})
+	require.NoError(t, err)
+	c := &fakeCall{kind: kind, owner: owner, request: request}
+	require.NoError(t, do(t, core, c))
+	return c.opened()
+}
+
+// TestAPanicIsAnError: in a handler of its own goroutine and in an embed, which has none.
+func TestAPanicIsAnError(t *testing.T) {
+	core := newCore(t)
+	const panics Kind = 1000
+	handlers[panics] = func(*Core, *job) error { var none *embedder.File; none.Close(); return nil }
+	defer delete(handlers, panics)
+	require.Equal(t, errs.InternalFault, code(do(t, core, &fakeCall{kind: panics})))
+	require.Equal(t, errs.InternalFault, code(do(t, core, &fakeCall{kind: 999})), "an unknown kind")
+	require.Equal(t, errs.InternalFault, code(do(t, core, &fakeCall{kind: Open, request: []byte("{")})), "no JSON")
+	require.NoError(t, do(t, core, &fakeCall{kind: Look}), "the core goes on")
+}
+
+// TestEndClosesWhatAnOwnerHasOpened, and nothing of another owner's.
+func TestEndClosesWhatAnOwnerHasOpened(t *testing.T) {
+	core := newCore(t)
+	mine, file, theirs := open(t, core, Open, 1), open(t, core, FileOpen, 1), open(t, core, Open, 2)
+	require.NoError(t, do(t, core, &fakeCall{kind: End, owner: 1}))
+	embed := func(handle uint64) error {
+		return do(t, core, &fakeCall{kind: Embed, handle: handle, texts: []byte("x"), ends: []uint64{1}})
+	}
+	require.Equal(t, errs.Closed, code(embed(mine)))
+	require.Equal(t, errs.Closed, code(do(t, core, &fakeCall{kind: FileTensors, handle: file})))
+	require.NoError(t, embed(theirs))
+	require.NoError(t, do(t, core, &fakeCall{kind: End, owner: 2}))
+	require.Zero(t, core.Runtime().Ledger().Bytes(memory.Weights))
+	require.Zero(t, core.Runtime().Ledger().Total())
+}
+
+// TestHandles: a closed number stays closed, whatever is opened after it; a handle of another kind is closed too.
+func TestHandles(t *testing.T) {
+	core := newCore(t)
+	first := open(t, core, FileOpen, 1)
+	require.NoError(t, do(t, core, &fakeCall{kind: FileClose, handle: first}))
+	second := open(t, core, FileOpen, 1)
+	require.NotEqual(t, first, second)
+	for _, handle := range []uint64{0, first, 1 << 52, ^uint64(0)} {
+		require.Equal(t, errs.Closed, code(do(t, core, &fakeCall{kind: FilePlan, handle: handle})), handle)
+	}
+	require.Equal(t, errs.Closed, code(do(t, core, &fakeCall{kind: Tokenize, handle: second})))
+	require.NoError(t, do(t, core, &fakeCall{kind: FileClose, handle: first}), "closing twice is harmless")
+	require.NoError(t, do(t, core, &fakeCall{kind: FilePlan, handle: second}))
+	require.NoError(t, do(t, core, &fakeCall{kind: End, owner: 1}))
+}
+
+// TestOutputIsRefusedBeforeItIsMade.
+func TestOutputIsRefusedBeforeItIsMade(t *testing.T) {
+	core := newCore(t)
+	c := &fakeCall{kind: Output, request: []byte(`{"bytes":3000000000}`)}
+	err := do(t, core, c)
+	require.Equal(t, errs.MemoryLimit, code(err))
+	require.Contains(t, err.Error(), "3000000000")
+	require.NoError(t, do(t, core, &fakeCall{kind: Output, request: []byte(`{"bytes":100}`)}))
+	require.Zero(t, core.Runtime().Ledger().Counters().Reserved.Load())
+}

@@ -1,0 +1,159 @@
+// Limits of the system (P6, R16): refused before allocation with needed and available bytes, or it works; never the end of the process.
+
+const { execFileSync, spawnSync } = require('node:child_process');
+const fs = require('node:fs');
+const path = require('node:path');
+const { child, expectOk, root } = require('./child');
+
+const large = path.join(root, 'test', 'models', 'nomic-synthetic.Q8_0.gguf');
+beforeAll(() => {
+  execFileSync('go', ['run', './scripts/genmodels', 'nomic-synthetic.Q8_0'], { cwd: root });
+}, 240000);
+
+const embedOnce = `g.loadEmbedder().embed('x').then((v) => console.log(v.length), (e) => console.log(e.code)).then(() => process.exit(0));`;
+const refusals = ['ERR_NATIVE_LOAD', 'ERR_MEMORY_LIMIT', 'ERR_MEMORY_ALLOCATION'];
+
+test('a V8 heap of 32 MB', () => {
+  const out = expectOk(
+    `const e = g.loadEmbedder();
+    (async () => {
+      const other = g.loadEmbedder(${JSON.stringify(large)}); await other.embed('x'); await other.close();
+      for (let k = 0; k < 4; k++) await e.embedMany(Array.from({ length: 100 }, (_, i) => 'text ' + i), { matrix: true });
+      let n = 0;
+      for await (const v of e.embedStream(Array.from({ length: 600 }, (_, i) => 'text ' + i))) n += v.length;
+      await e.close(); console.log(n);
+    })();`,
+    { args: ['--max-old-space-size=32'] },
+  );
+  expect(Number(out)).toBe(600 * 384);
+}, 120000);
+
+test('address space: an error or a vector', () => {
+  const seen = new Set();
+  for (const kib of [1000000, 1300000, 1900000, 2200000, 2400000, 2700000, 3500000]) {
+    const shell = `ulimit -v ${kib}`;
+    if (spawnSync('sh', ['-c', `${shell}; exec "$0" -e 0`, process.execPath]).status !== 0) continue; // too little for Node itself
+    const r = child(embedOnce, { shell });
+    expect({ kib, ...r }).toMatchObject({ end: 0, err: '' });
+    expect(['384', ...refusals]).toContain(r.out);
+    seen.add(r.out);
+  }
+  expect(seen).toContain('ERR_NATIVE_LOAD');
+  expect(seen).toContain('384');
+}, 120000);
+
+test('address space enough for the core, not for the model: both figures are named', () => {
+  const out = expectOk(
+    `g.kernels();
+    const limit = 1024 * Number(fs.readFileSync('/proc/self/status', 'utf8').match(/VmSize:\\s*(\\d+)/)[1]) + 100e6;
+    execFileSync('prlimit', ['--pid', String(process.pid), '--as=' + Math.round(limit)]);
+    g.loadEmbedder(${JSON.stringify(large)}).ready().catch((e) => { console.log(e.code, e.message, g.memoryReport().total); process.exit(0); });`,
+  );
+  expect(out).toMatch(/^ERR_MEMORY_LIMIT .*needs 1\d{8} bytes, but only \d{7,8} are available \(bound: RLIMIT_AS\).* 0$/);
+});
+
+const isRoot = process.getuid?.() === 0;
+
+(isRoot ? test : test.skip)(
+  'threads (RLIMIT_NPROC, which root is free of): an error or a vector',
+  () => {
+    const other = ['setpriv', '--reuid=54321', '--clear-groups'];
+    fs.accessSync(path.join(root, 'build', 'native', 'gguf_stream.node'));
+    const readable = spawnSync(other[0], [...other.slice(1), process.execPath, '-e', `require(${JSON.stringify(root)}).kernels()`]).status === 0;
+    if (!readable) return; // a checkout that other users may not read
+    const seen = new Set();
+    for (const n of [12, 16, 20, 24, 28, 32, 64]) {
+      const as = ['prlimit', `--nproc=${n}`, ...other];
+      if (spawnSync(as[0], [...as.slice(1), process.execPath, '-e', 'setTimeout(() => {}, 50)']).status !== 0) continue; // too few for Node itself
+      const r = child(embedOnce, { as });
+      expect({ n, ...r }).toMatchObject({ end: 0, err: '' });
+      expect(['384', ...refusals]).toContain(r.out);
+      seen.add(r.out);
+    }
+    expect(seen).toContain('384');
+  },
+  120000,
+);
+
+test('many models and files at once take few threads', () => {
+  const model = path.join(root, 'models', 'all-MiniLM-L6-v2.Q8_0.gguf');
+  const out = expectOk(`
+    const model = ${JSON.stringify(model)};
+    const files = Array.from({ length: 12 }, (_, i) => { const f = require('node:os').tmpdir() + '/many-' + process.pid + '-' + i + '.gguf'; fs.copyFileSync(model, f); return f; });
+    let peak = 0;
+    const timer = setInterval(() => { peak = Math.max(peak, fs.readdirSync('/proc/self/task').length); }, 2);
+    (async () => {
+      const before = fs.readdirSync('/proc/self/task').length;
+      const all = files.map((f) => g.loadEmbedder(f));
+      await Promise.all(all.map((e) => e.embedMany(Array(32).fill('words'))));
+      await Promise.all(Array.from({ length: 100 }, async () => { const f = await g.openGguf(model); await f.load('blk.0.attn_q.weight'); await f.close(); }));
+      await Promise.all(all.map((e) => e.close()));
+      clearInterval(timer);
+      for (const f of files) fs.unlinkSync(f);
+      console.log(peak - before, require('node:os').availableParallelism());
+      process.exit(0);
+    })();`);
+  const [made, cores] = out.split(' ').map(Number);
+  expect(made).toBeLessThanOrEqual(24 + 2 * cores); // 100 files and 12 models at once
+}, 120000);
+
+test('descriptors: typed errors, and what was open goes on', () => {
+  const model = path.join(root, 'models', 'all-MiniLM-L6-v2.Q8_0.gguf');
+  const out = expectOk(
+    `const model = ${JSON.stringify(model)};
+    (async () => {
+      const e = g.loadEmbedder(); await e.embed('x');
+      const opened = await Promise.allSettled(Array.from({ length: 80 }, () => g.openGguf(model)));
+      const good = opened.filter((r) => r.status === 'fulfilled').map((r) => r.value);
+      const bad = opened.filter((r) => r.status === 'rejected').map((r) => r.reason.code);
+      if ((await e.embed('goes on')).length !== 384) fail('dead');
+      await Promise.all(good.map((f) => f.close()));
+      const again = await g.openGguf(model); await again.close();
+      console.log([...new Set(bad)].join(), good.length > 0);
+      process.exit(0);
+    })();`,
+    { shell: 'ulimit -n 64' },
+  );
+  expect(out).toBe('ERR_FILE_OPEN true');
+});
+
+/** A memory cgroup of our own, v1 or v2; undefined where none can be made. @param {number} bytes */
+function cgroup(bytes) {
+  const name = `gguf-stream-test-${process.pid}`;
+  for (const [folder, limit, members] of [
+    ['/sys/fs/cgroup/memory', 'memory.limit_in_bytes', 'tasks'],
+    ['/sys/fs/cgroup', 'memory.max', 'cgroup.procs'],
+  ]) {
+    const group = path.join(folder, name);
+    try {
+      fs.mkdirSync(group);
+      fs.writeFileSync(path.join(group, limit), String(bytes));
+      return { group, members: path.join(group, members), remove: () => fs.rmdirSync(group) };
+    } catch {
+      if (fs.existsSync(group)) fs.rmdirSync(group);
+    }
+  }
+  return undefined;
+}
+
+const probe = cgroup(1e9);
+probe?.remove();
+
+(probe ? test : test.skip)(
+  'a cgroup of less memory than the model refuses it, one of more takes it; nobody is killed',
+  () => {
+    const code = `(async () => { const e = g.loadEmbedder(${JSON.stringify(large)}); try { await e.ready(); console.log((await e.embed('x')).length, g.MemoryMonitor.forNodejs().available < 4e8); } catch (x) { console.log(x.code, /bound: cgroup/.test(x.message)); } process.exit(0); })();`;
+    const outcomes = [];
+    for (const bytes of [140e6, 400e6]) {
+      const group = cgroup(bytes);
+      const r = child(code, { shell: `echo $$ > ${group.members}` });
+      outcomes.push([r.end, r.out]);
+      group.remove();
+    }
+    expect(outcomes).toEqual([
+      [0, 'ERR_MEMORY_LIMIT true'],
+      [0, '768 true'],
+    ]);
+  },
+  120000,
+);
