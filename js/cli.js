@@ -13,6 +13,8 @@ const commands = new Map(
     require('./cli/similarity'),
     require('./cli/tokenize'),
     require('./cli/inspect'),
+    require('./cli/verify'),
+    require('./cli/doctor'),
     require('./cli/pull'),
     require('./cli/list'),
     require('./cli/rm'),

@@ -41,6 +41,8 @@ const Kind = Object.freeze({
   collect: 12,
   output: 13,
   look: 14,
+  verify: 16,
+  diagnose: 17,
 });
 
 /** What closes the handle of a job that opens. @type {Readonly<Record<number, number>>} */

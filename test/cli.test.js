@@ -59,3 +59,44 @@ test('a closed pipe is no error', () => {
   const r = spawnSync('sh', ['-c', `yes text | head -500 | ${process.execPath} ${cli} embed | head -1 >/dev/null`], { encoding: 'utf8' });
   expect(r.stderr).toBe('');
 });
+
+test('verify: a verdict a model, and an exit code', () => {
+  const good = run(['verify']);
+  expect(good.out).toMatch(/Q8_0\.gguf: good\n/);
+  expect(good.out).toMatch(/8 reference texts: the same ids/);
+  expect(good.status).toBe(0);
+  const fs = require('node:fs');
+  const os = require('node:os');
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'verify-'));
+  const model = path.join(folder, 'm.gguf');
+  const data = fs.readFileSync(path.join(__dirname, '..', 'models', 'all-MiniLM-L6-v2.Q8_0.gguf'));
+  const key = 'bert.pooling_type';
+  data.writeUInt32LE(2, data.indexOf(key) + key.length + 4); // cls
+  fs.writeFileSync(model, data);
+  expect(run(['verify', model])).toMatchObject({ status: 0, out: expect.stringMatching(/: warning\n[\s\S]*pools by cls/) });
+  expect(run(['verify', '--strict', model]).status).toBe(1);
+  fs.writeFileSync(model, data.subarray(0, 1000));
+  const [bad, fine] = run(['verify', '--json', model, path.join(__dirname, '..', 'models', 'all-MiniLM-L6-v2.Q8_0.gguf')])
+    .out.trim()
+    .split('\n')
+    .map((l) => JSON.parse(l));
+  expect(bad).toMatchObject({ verdict: 'bad', checks: [{ name: 'structure', status: 'bad', code: 'ERR_GGUF_TRUNCATED' }, {}, {}, {}, {}, {}] });
+  expect(fine.verdict).toBe('good');
+  fs.rmSync(folder, { recursive: true });
+});
+
+test('doctor: what a bug report needs', () => {
+  const r = run(['doctor']);
+  expect(r.status).toBe(0);
+  expect(r.out).toMatch(/^gguf-stream \d.*Node \d.*\nprocessor .*\n[\s\S]*kernels {6}portable.*: same bits as portable\nhealthy\n$/);
+  const { host, core } = JSON.parse(run(['doctor', '--json'], '', { GGUF_STREAM_KERNELS: 'portable' }).out);
+  expect(host).toMatchObject({
+    node: process.versions.node,
+    platform: `${process.platform}-${process.arch}`,
+    environment: { GGUF_STREAM_KERNELS: 'portable' },
+  });
+  expect(core.kernelSets.find((/** @type {any} */ s) => s.selected).name).toBe('portable');
+  expect(core.healthy).toBe(true);
+  const broken = run(['doctor'], '', { GGUF_STREAM_KERNELS: 'none' });
+  expect(broken).toMatchObject({ status: 1, out: expect.stringMatching(/core +ERR_KERNEL_SET/) });
+});

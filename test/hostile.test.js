@@ -1,7 +1,7 @@
 // The files of test/hostile (Go) through the public API and the command line: what is malformed gives a GgufError with code,
 // field and offset, at once, without memory, and the process goes on; what is merely odd works.
 
-const { execFileSync } = require('node:child_process');
+const { execFileSync, spawnSync } = require('node:child_process');
 const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
@@ -45,4 +45,32 @@ test.each(legal.map(title))('works: %s', (_title, r) => {
   expect(r.heapGrowth).toBeLessThan(10e6);
   expect(r.goHeap).toBeLessThan(10e6);
   expect(Object.values(r.left).every((n) => n === 0)).toBe(true);
+});
+
+describe('command line', () => {
+  const cli = path.join(root, 'js', 'cli.js');
+
+  test('verify: every malformed file is bad by the same code, no odd one is; the process reads them all', () => {
+    const r = spawnSync(process.execPath, [cli, 'verify', '--json', ...results.map((c) => c.path)], { encoding: 'utf8', maxBuffer: 1 << 26 });
+    const reports = r.stdout
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line));
+    expect(r).toMatchObject({ status: 1, stderr: '' });
+    expect(reports).toHaveLength(results.length);
+    for (const [i, { verdict, checks }] of reports.entries()) {
+      const c = results[i];
+      expect([c.name, verdict === 'bad']).toEqual([c.name, c.code !== '']);
+      if (c.code) expect(checks.map((/** @type {any} */ k) => k.code)).toContain(c.code);
+    }
+  });
+
+  const first = [...new Map(refused.map((r) => [r.section, r])).values()];
+  test.each(first.map(title))('embed and inspect fail by name: %s', (_title, r) => {
+    const embed = spawnSync(process.execPath, [cli, 'embed', '--model', r.path, 'text'], { encoding: 'utf8', timeout: 20000 });
+    expect(embed).toMatchObject({ status: 1, stdout: '', signal: null });
+    expect(embed.stderr).toMatch(new RegExp(`^gguf-stream: ${r.code}: [^\\n]+\\n$`));
+    const inspect = spawnSync(process.execPath, [cli, 'inspect', r.path], { encoding: 'utf8', timeout: 20000 });
+    expect(inspect.status).toBe(r.model ? 0 : 1);
+  });
 });

@@ -23,7 +23,7 @@ extern "C" {
 #pragma GCC visibility push(default) /* all else in the library is hidden */
 
 /* Raised when anything in this file changes; the addon refuses a core of another number. */
-#define GS_ABI_VERSION 2
+#define GS_ABI_VERSION 3
 
 typedef const char gs_str; /* a NUL-terminated UTF-8 string (cgo needs a typedef for const) */
 
@@ -52,7 +52,9 @@ typedef enum gs_job_kind {
   GS_JOB_COLLECT = 12, /* a Go collection, then fresh counters: for tests and memory() */
   GS_JOB_OUTPUT = 13,  /* output: so many zeroed bytes, for a result of many jobs */
   GS_JOB_LOOK = 14,    /* looks at what the system leaves: refreshes gs_counters.system */
-  GS_JOB_END = 15      /* closes all that jobs of this owner have opened */
+  GS_JOB_END = 15,     /* closes all that jobs of this owner have opened */
+  GS_JOB_VERIFY = 16,  /* request: path; reply: a report on the model, from its header to its vectors */
+  GS_JOB_DIAGNOSE = 17 /* reply: the system's limits, the kernel sets and their self-tests */
 } gs_job_kind;
 
 /* Memory for a caller: made by gs_output_new, counted as `output`, freed by gs_output_free on any thread. */

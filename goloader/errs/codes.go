@@ -80,7 +80,7 @@ var Table = []Row{
 	{GGUFDuplicate, Format, "a key or a tensor name stands twice", "convert the file again"},
 	{GGUFAlignment, Format, "the alignment is no power of two within bounds", "convert the file again"},
 	{GGUFSplit, Format, "the parts of a split file do not belong together", "put all parts of one conversion into one folder and open the first"},
-	{GGUFNonFinite, Format, "a weight or a scale is NaN or infinite", "convert the model again; its numbers are damaged"},
+	{GGUFNonFinite, Format, "a weight, a scale or a vector is NaN or infinite", "convert the model again; its numbers are damaged"},
 	{GGUFLimit, Limit, "a count or a length in the file is beyond every real model", "check where the file comes from"},
 	{GGUFTensorNotFound, Argument, "no tensor of this name is in the file", "list the names with `gguf-stream inspect`"},
 	{TensorType, Unsupported, "a tensor type that is not known here", "convert the model to a supported type"},

@@ -38,6 +38,8 @@ const (
 	Output
 	Look
 	End
+	Verify
+	Diagnose
 )
 
 // Call is one job as its carrier holds it. What Request and Texts view stays valid until Finish.
@@ -95,6 +97,8 @@ var handlers = map[Kind]func(*Core, *job) error{
 	FileChunk:    (*Core).fileChunk,
 	FileLoad:     (*Core).fileLoad,
 	FileClose:    (*Core).close,
+	Verify:       (*Core).verify,
+	Diagnose:     (*Core).diagnose,
 	Collect:      (*Core).collect,
 	Output:       (*Core).output,
 	Look:         (*Core).look,
@@ -143,6 +147,20 @@ func (c *Core) end(j *job) error {
 	}
 	return nil
 }
+
+func (c *Core) verify(j *job) error {
+	var m openMessage
+	if err := j.request(&m); err != nil {
+		return err
+	}
+	report, err := c.runtime.Verify(m.Path, j.Cancelled())
+	if err != nil {
+		return err
+	}
+	return j.reply(report)
+}
+
+func (c *Core) diagnose(j *job) error { return j.reply(c.runtime.Diagnose()) }
 
 func (c *Core) open(j *job) error {
 	var m openMessage

@@ -102,6 +102,21 @@ func (l *StreamingGGUFLoader) ReadFloats(info gguf.TensorInfo, dst []float32, ca
 	})
 }
 
+// Survey decodes a whole tensor and keeps nothing: an error for values that are no numbers, and whether all are zero.
+func (l *StreamingGGUFLoader) Survey(info gguf.TensorInfo, cancelled *atomic.Uint32) (zero bool, err error) {
+	ahead := newReadAhead(l.file, []gguf.TensorInfo{info}, l.ring)
+	defer ahead.stop()
+	zero = true
+	err = each(ahead, info.Name, cancelled, func(c *TensorChunk) error {
+		return l.processor.each(c, func(part *TensorChunk) error {
+			values, err := l.processor.decode(part)
+			zero = zero && !slices.ContainsFunc(values, func(v float32) bool { return v != 0 })
+			return err
+		})
+	})
+	return zero, err
+}
+
 // each calls fn for the chunks of the tensor under way.
 func each(ahead *readAhead, name string, cancelled *atomic.Uint32, fn func(*TensorChunk) error) error {
 	for {

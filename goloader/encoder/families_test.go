@@ -1,0 +1,44 @@
+package encoder
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"gguf-stream/goloader/gguf"
+)
+
+// TestFamiliesAreFoundByWhatFilesCallThem: names as converters and uploaders write them.
+func TestFamiliesAreFoundByWhatFilesCallThem(t *testing.T) {
+	for name, want := range map[string]string{
+		"all-MiniLM-L6-v2": "all-minilm-l6-v2", "All MiniLM L6 v2": "all-minilm-l6-v2", "nomic-embed-text-v1.5": "nomic-embed-text-v1.5",
+		"nomic-embed-text-v1": "nomic-embed-text-v1", "Nomic Embed Text v1.5 GGUF": "nomic-embed-text-v1.5", "bge-small-en-v1.5": "bge-small-en-v1.5",
+		"Multilingual E5 Large Instruct": "multilingual-e5-large-instruct", "multilingual-e5-large": "multilingual-e5", "e5-small-v2": "e5-small-v2",
+		"snowflake-arctic-embed-l-v2.0": "snowflake-arctic-embed-l-v2.0", "snowflake-arctic-embed-m-v1.5": "snowflake-arctic-embed-m-v1.5",
+		"snowflake-arctic-embed-s": "snowflake-arctic-embed", "mxbai-embed-large-v1": "mxbai-embed-large-v1", "another model": "",
+	} {
+		f, err := FindFamily(header(t, "bert", func(w *gguf.Writer) { w.Add("general.name", name) }))
+		require.NoError(t, err)
+		require.Equal(t, want, f.Name, name)
+	}
+	f, err := FindFamily(header(t, "bert", func(w *gguf.Writer) {
+		w.Add("general.name", "Model")
+		w.Add("general.basename", "gte-small")
+	}))
+	require.NoError(t, err)
+	require.Equal(t, "gte-small", f.Name)
+}
+
+// TestNoFamilyHidesAnother: a row above must not be found in place of one below.
+func TestNoFamilyHidesAnother(t *testing.T) {
+	for i, f := range families {
+		for _, below := range families[i+1:] {
+			require.NotContains(t, below.Name, f.Name)
+		}
+		require.Equal(t, strings.ToLower(f.Name), f.Name)
+		for _, p := range f.Prefixes {
+			require.NotEmpty(t, p)
+		}
+	}
+}
