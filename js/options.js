@@ -127,7 +127,7 @@ function checkText(value, name, maxBytes) {
 
 /** @param {unknown} path @param {string} name */
 function checkPath(path, name) {
-  if (typeof path !== 'string' || path === '' || path.includes('\0')) throw argumentError(name, 'the path of a .gguf file', path);
+  if (typeof path !== 'string' || path === '' || path.includes('\0')) throw argumentError(name, "the path of a .gguf file, or a model's name", path);
 }
 
 module.exports = { loadOptions, callOptions, manyOptions, fileOptions, planOptions, tokenizeOptions, shared, check, checkText, checkPath };

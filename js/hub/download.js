@@ -5,11 +5,10 @@
 const crypto = require('node:crypto');
 const fs = require('node:fs/promises');
 const path = require('node:path');
-const { setTimeout: delay } = require('node:timers/promises');
 const { GgufError } = require('../errors');
 const { cacheFolder, cachedModels, commitForm, repoFolder, showAs, sizeOf, writeWhole } = require('./cache');
 const { client, endpoint, hubFetch, isOffline, timeoutMs } = require('./client');
-const { withLock } = require('./lock');
+const { pause, withLock } = require('./lock');
 const { choose, isInside, nameError, partsOf } = require('./reference');
 
 /**
@@ -82,7 +81,7 @@ async function patiently(reference, signal, work) {
     } finally {
       clearTimeout(timer);
     }
-    await delay(firstDelayMs * 2 ** failures, undefined, { signal });
+    await pause(firstDelayMs * 2 ** failures, signal);
   }
 }
 

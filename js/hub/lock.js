@@ -1,8 +1,10 @@
-// One downloader a file, among all processes and threads that share a cache: a folder that only one can make, touched while
-// its owner lives. Node has no flock; a lock whose owner died is taken over once it has not been touched for a while. Should
-// two take it over at once, the check of the file's hash tells.
+// One downloader a file, among all processes and threads that share a cache: a lock file that only one can make, and that its
+// owner touches while it lives. Node has no flock; a lock is taken over if its owner's process is gone, or, on another machine or
+// in a worker that was terminated, once it has not been touched for a while. Should two take it over at once, the check of
+// the download's hash tells.
 
 const fs = require('node:fs/promises');
+const os = require('node:os');
 const path = require('node:path');
 const { setTimeout: delay } = require('node:timers/promises');
 
@@ -10,16 +12,36 @@ const touchMs = 5000;
 const staleMs = 30000;
 const pollMs = 200;
 
-/** @param {string} folder */
-async function isStale(folder) {
-  const s = await fs.stat(folder).catch(() => undefined);
-  return s !== undefined && Date.now() - s.mtimeMs > staleMs;
+/** Rejects with the signal's reason, as all our calls do. @param {number} ms @param {AbortSignal} signal */
+async function pause(ms, signal) {
+  await delay(ms, undefined, { signal }).catch(() => signal.throwIfAborted());
 }
 
-/** @param {string} folder @returns {Promise<boolean>} */
-async function tryMake(folder) {
+/** @param {number} pid */
+function isAlive(pid) {
   try {
-    await fs.mkdir(folder);
+    process.kill(pid, 0);
+    return true;
+  } catch (e) {
+    return /** @type {NodeJS.ErrnoException} */ (e).code === 'EPERM';
+  }
+}
+
+/** @param {string} file */
+async function isStale(file) {
+  try {
+    const [host, pid] = (await fs.readFile(file, 'utf8')).split('\n');
+    if (host === os.hostname() && !isAlive(Number(pid))) return true;
+    return Date.now() - (await fs.stat(file)).mtimeMs > staleMs;
+  } catch {
+    return false; // released meanwhile
+  }
+}
+
+/** @param {string} file @returns {Promise<boolean>} */
+async function tryMake(file) {
+  try {
+    await fs.writeFile(file, `${os.hostname()}\n${process.pid}\n`, { flag: 'wx' });
     return true;
   } catch (e) {
     if (/** @type {NodeJS.ErrnoException} */ (e).code !== 'EEXIST') throw e;
@@ -30,25 +52,25 @@ async function tryMake(folder) {
 /**
  * Runs work while holding the lock.
  * @template T
- * @param {string} folder
+ * @param {string} file
  * @param {AbortSignal} signal
  * @param {() => Promise<T>} work
  * @returns {Promise<T>}
  */
-async function withLock(folder, signal, work) {
-  await fs.mkdir(path.dirname(folder), { recursive: true });
-  while (!(await tryMake(folder))) {
-    if (await isStale(folder)) await fs.rmdir(folder).catch(() => {});
-    else await delay(pollMs, undefined, { signal });
+async function withLock(file, signal, work) {
+  await fs.mkdir(path.dirname(file), { recursive: true });
+  while (!(await tryMake(file))) {
+    if (await isStale(file)) await fs.rm(file, { force: true });
+    else await pause(pollMs, signal);
   }
-  const touch = setInterval(() => fs.utimes(folder, new Date(), new Date()).catch(() => {}), touchMs);
+  const touch = setInterval(() => fs.utimes(file, new Date(), new Date()).catch(() => {}), touchMs);
   touch.unref();
   try {
     return await work();
   } finally {
     clearInterval(touch);
-    await fs.rmdir(folder).catch(() => {});
+    await fs.rm(file, { force: true });
   }
 }
 
-module.exports = { withLock };
+module.exports = { pause, withLock };
