@@ -135,6 +135,20 @@ test('a hub that does not answer: ERR_DOWNLOAD after some tries', async () => {
   await expect(pull('hf:owner/models')).rejects.toMatchObject({ code: 'ERR_DOWNLOAD', message: expect.stringContaining('ECONNREFUSED') });
 }, 30000);
 
+test('a cache that cannot be written, a proxy that makes no sense', async () => {
+  const handle = await fs.promises.open(__filename);
+  const full = Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC', syscall: 'write' });
+  const spy = jest.spyOn(Object.getPrototypeOf(handle), 'writeFile').mockRejectedValueOnce(full);
+  await handle.close();
+  await expect(pull('hf:owner/models')).rejects.toMatchObject({ code: 'ERR_DOWNLOAD', message: expect.stringContaining('ENOSPC'), cause: full });
+  expect(hub.reads()).toHaveLength(1);
+  spy.mockRestore();
+  process.env.HF_HUB_CACHE = __filename;
+  await expect(pull('hf:owner/models')).rejects.toMatchObject({ code: 'ERR_DOWNLOAD', message: expect.stringContaining('cannot be written') });
+  process.env.HTTP_PROXY = 'nonsense';
+  await expect(pull('hf:owner/models')).rejects.toMatchObject({ code: 'ERR_DOWNLOAD' });
+});
+
 test('the token goes to the hub, from HF_TOKEN or the file of hf auth login, never to the storage', async () => {
   hub.token = 'mirror-token'; // not hf_…
   hub.pagesElsewhere = true;

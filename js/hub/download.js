@@ -36,7 +36,7 @@ function downloadError(reference, message, cause) {
  */
 function verdict(reference, e, status) {
   if (e instanceof GgufError) return e;
-  if (e?.syscall && e.path) return downloadError(reference, `the cache cannot be written: ${e.message}`, e);
+  if (e?.syscall) return downloadError(reference, `the cache cannot be written: ${e.message}`, e); // fetch wraps those of sockets
   if (status === 401 || status === 403) {
     const message = `${reference.name}: ${endpoint()} refuses access (${status}): there is no such repository, or it is private or gated: accept its terms there and set HF_TOKEN`;
     return new GgufError({ code: 'ERR_MODEL_ACCESS', kind: 'io', field: 'model', message, cause: e });
@@ -207,6 +207,16 @@ async function fetchFile(pull, entry) {
 async function pullModel(reference, { signal = new AbortController().signal, onProgress } = {}) {
   signal.throwIfAborted();
   if (isOffline()) throw await offlineError(reference);
+  try {
+    return await pullParts(reference, signal, onProgress);
+  } catch (e) {
+    if (signal.aborted) throw e;
+    throw verdict(reference, e, 0) ?? downloadError(reference, /** @type {Error} */ (e).message, e);
+  }
+}
+
+/** @param {Reference} reference @param {AbortSignal} signal @param {((p: LoadProgress) => void) | undefined} onProgress */
+async function pullParts(reference, signal, onProgress) {
   const { commit, entries } = await listing(reference, signal);
   const parts = partsOf(choose(reference, [...entries.keys()])).map((part) => {
     const entry = entries.get(part);
