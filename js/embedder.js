@@ -1,5 +1,6 @@
 const { EventEmitter } = require('node:events');
-const { Kind, call, closeTarget, closedWhenForgotten, isLost, native, processCore, unlessAborted } = require('./native');
+const { Kind, call, closeTarget, closedWhenForgotten, isLost, native, processCore } = require('./native');
+const { unlessAborted } = require('./signals');
 const { bundledModel } = require('./locate');
 const { GgufError, argumentError, callerStack, closedError } = require('./errors');
 const { CrashPrevention, MemoryGuard, memoryReport } = require('./memory');

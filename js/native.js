@@ -4,6 +4,7 @@
 const path = require('node:path');
 const { platforms, libc } = require('./platforms');
 const { nativeFiles } = require('./locate');
+const { onAbort } = require('./signals');
 const { GgufError, fromNative, callerStack, lostError } = require('./errors');
 
 /**
@@ -152,7 +153,7 @@ function call(kind, c = {}) {
     const { target } = c;
     const core = target?.core ?? c.core ?? native();
     if (target && isLost(target)) throw lostError();
-    const onAbort = () => core.cancel(id);
+    let forget = () => {};
     const request = c.request && JSON.stringify(c.request);
     const id = submit(
       core,
@@ -161,7 +162,7 @@ function call(kind, c = {}) {
       request === '{}' ? undefined : request,
       c.texts,
       (error, reply, output) => {
-        signal?.removeEventListener('abort', onAbort);
+        forget();
         const result = error ? undefined : resultOf(core, reply, output);
         if (signal?.aborted) {
           if (result?.target && closers[kind]) closeTarget(closers[kind], result.target).catch(() => {}); // nobody will
@@ -171,7 +172,7 @@ function call(kind, c = {}) {
       },
       c.progress,
     );
-    signal?.addEventListener('abort', onAbort, { once: true });
+    forget = onAbort(signal, () => core.cancel(id));
   });
 }
 
@@ -185,23 +186,6 @@ async function closeTarget(kind, target) {
 }
 
 /**
- * A promise's outcome, or the signal's reason if that comes first.
- * @template T
- * @param {Promise<T>} promise
- * @param {AbortSignal | undefined} signal
- * @returns {Promise<T>}
- */
-function unlessAborted(promise, signal) {
-  if (!signal) return promise;
-  return new Promise((resolve, reject) => {
-    const onAbort = () => reject(signal.reason);
-    if (signal.aborted) onAbort();
-    signal.addEventListener('abort', onAbort, { once: true });
-    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
-  });
-}
-
-/**
  * What closes a target when the object that holds it is dropped without close().
  * @param {number} kind
  * @returns {FinalizationRegistry<{ target?: Target }>}
@@ -212,4 +196,4 @@ function closedWhenForgotten(kind) {
   });
 }
 
-module.exports = { Kind, call, closeTarget, closedWhenForgotten, isLost, native, processCore, unlessAborted };
+module.exports = { Kind, call, closeTarget, closedWhenForgotten, isLost, native, processCore };

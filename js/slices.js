@@ -1,6 +1,8 @@
 // Long lists and streams of texts, cut into slices. A slice is what one job takes: copying it holds the JS thread for
 // well under a millisecond, and its tokens stay small.
 
+const { onAbort } = require('./signals');
+
 const sliceTexts = 256;
 const sliceUnits = 128 * 1024; // UTF-16
 const slicesUnderWay = 2; // one computes, one waits
@@ -88,10 +90,7 @@ class Slicer {
 /** A controller that is aborted with the signal. @param {AbortSignal | undefined} signal */
 function follow(signal) {
   const controller = new AbortController();
-  const onAbort = () => controller.abort(signal?.reason);
-  if (signal?.aborted) onAbort();
-  signal?.addEventListener('abort', onAbort, { once: true });
-  return { controller, unfollow: () => signal?.removeEventListener('abort', onAbort) };
+  return { controller, unfollow: onAbort(signal, () => controller.abort(signal?.reason)) };
 }
 
 /**

@@ -1,4 +1,4 @@
-const { spawnSync } = require('node:child_process');
+const { spawn, spawnSync } = require('node:child_process');
 const path = require('node:path');
 
 const cli = path.join(__dirname, '..', 'js', 'cli.js');
@@ -53,6 +53,25 @@ test('a forced kernel set gives the same bits; an unknown one is refused by name
   }
   const r = run(['embed', 'x'], '', { GGUF_STREAM_KERNELS: 'none' });
   expect(r.err).toMatch(/ERR_KERNEL_SET.*available: .*portable/);
+});
+
+test('Ctrl-C ends at once and cleanly, while it waits and while it works', async () => {
+  for (const input of ['', 'some text to embed\n'.repeat(20000)]) {
+    const p = spawn(process.execPath, [cli, 'embed'], { stdio: ['pipe', 'pipe', 'pipe'] });
+    let err = '';
+    p.stderr.on('data', (d) => {
+      err += d;
+    });
+    p.stdin.on('error', () => {});
+    p.stdin.write(`first\n${input}`);
+    await new Promise((resolve) => p.stdout.once('data', resolve)); // a line typed is a line answered
+    p.stdout.resume();
+    const start = Date.now();
+    p.kill('SIGINT');
+    const [code, signal] = await new Promise((resolve) => p.once('exit', (...a) => resolve(a)));
+    expect([signal ?? code, err]).toEqual(['SIGINT', '']); // a shell shows 130
+    expect(Date.now() - start).toBeLessThan(2000);
+  }
 });
 
 test('a closed pipe is no error', () => {

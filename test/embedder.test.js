@@ -10,6 +10,11 @@ const model = path.join(__dirname, '..', 'models', 'all-MiniLM-L6-v2.Q8_0.gguf')
 const texts = golden.texts('texts.jsonl');
 const wanted = golden.vectors('all-MiniLM-L6-v2.q8_0.wref.f32', 384);
 
+/** @param {AsyncIterable<unknown>} stream */
+async function drain(stream) {
+  for await (const _ of stream);
+}
+
 describe('embed', () => {
   const embedder = loadEmbedder();
   afterAll(() => embedder.close());
@@ -55,6 +60,82 @@ describe('embed', () => {
       if (n === 600) break;
     }
     expect(taken).toBeLessThan(3000);
+  });
+
+  test('a slow stream is answered as it comes, and what nobody waits for is aborted', async () => {
+    let asked = 0;
+    let closed = false;
+    async function* slow() {
+      try {
+        for (;;) {
+          asked++;
+          yield `text ${asked}`;
+          if (asked === 2) await new Promise(() => {}); // for ever
+        }
+      } finally {
+        closed = true;
+      }
+    }
+    const stream = embedder.embedStream(slow());
+    expect((await stream.next()).value).toHaveLength(384);
+    expect((await stream.next()).value).toHaveLength(384);
+    await stream.return();
+    expect([asked, closed]).toEqual([2, false]); // it is busy; nobody waits for it
+    const paused = embedder.embedStream(
+      (function* () {
+        try {
+          yield 'a';
+          yield 'b';
+          yield 42;
+        } finally {
+          closed = true;
+        }
+      })(),
+    );
+    await expect(drain(paused)).rejects.toThrow(/texts\[2\] must be a string; received 42/);
+    expect(closed).toBe(true);
+    const c = new AbortController();
+    const endless = embedder.embedStream(
+      (function* () {
+        for (;;) yield 'more words for the stream';
+      })(),
+      { signal: c.signal },
+    );
+    await endless.next();
+    c.abort(new Error('enough'));
+    await expect(drain(endless)).rejects.toThrow('enough');
+  });
+
+  test('a matrix of many texts is one external array in their order; NUL is a character like others', async () => {
+    const list = Array.from({ length: 700 }, (_, i) => `number ${i % 50}`);
+    const [matrix, vectors] = [await embedder.embedMany(list, { matrix: true }), await embedder.embedMany(list.slice(0, 50))];
+    expect(matrix).toHaveLength(700 * 384);
+    for (const [i] of list.entries()) expect(matrix.subarray(i * 384, i * 384 + 384)).toEqual(vectors[i % 50]);
+    expect(memoryReport().purposes.output).toBeGreaterThanOrEqual(matrix.byteLength);
+    expect(await embedder.embed('a\0b')).not.toEqual(await embedder.embed('a'));
+  });
+
+  test('a text of 64 MiB is refused at once', async () => {
+    const text = 'x'.repeat(64 << 20);
+    const start = performance.now();
+    await expect(embedder.embed(text)).rejects.toMatchObject({ code: 'ERR_ARGUMENT' });
+    expect(performance.now() - start).toBeLessThan(50);
+  });
+
+  test('errors carry the stack of the call, a getter that throws is heard', async () => {
+    async function mine() {
+      return embedder.embed('word '.repeat(600), { truncate: false });
+    }
+    const error = await mine().catch((e) => e);
+    expect(error.stack).toMatch(/^GgufError: .*\n\s+at .*embedder\.test\.js/);
+    const options = {
+      get dimensions() {
+        throw new Error('got');
+      },
+    };
+    await expect(embedder.embed('x', options)).rejects.toThrow('got');
+    expect(() => loadEmbedder({ threads: -0 })).toThrow(/threads must be an integer from 1 to 1024; received -0/);
+    expect(() => loadEmbedder({ treads: 1 })).toThrow(/did you mean 'threads'/);
   });
 
   test('details, tokens, truncation', async () => {
@@ -171,6 +252,21 @@ describe('a life', () => {
       message: expect.stringMatching(/\d+ bytes.*1000000|only/),
     });
     expect(memoryReport().purposes.weights).toBe(0);
+  });
+
+  test('a signal ends the wait for a load, which goes on for others', async () => {
+    const tensors = new Set();
+    const e = loadEmbedder({ model, precision: 'fast', onProgress: (p) => tensors.add(p.tensor) });
+    const c = new AbortController();
+    const gone = e.embed('x', { signal: c.signal });
+    const stays = e.embed('x');
+    c.abort('gone');
+    await expect(gone).rejects.toBe('gone');
+    expect(await stays).toHaveLength(384);
+    expect(e.info.shared).toBe(false);
+    expect(tensors.size).toBeGreaterThan(1);
+    for (const t of tensors) expect(t).toMatch(/^(token|blk|position|output)/);
+    await e.close();
   });
 
   test('aborting the load', async () => {

@@ -36,6 +36,15 @@ test(
   60000 + terminations * 1000,
 );
 
+test('workers that are terminated within calls of the addon', () => {
+  const out = expectOk(
+    `const code = "g.kernels(); parentPort.postMessage('go'); const e = g.loadEmbedder(); for (;;) { g.memoryReport(); g.kernels(); e.embed('x').catch(() => {}); }";
+    let n = 0;
+    Promise.all([0, 1].map(async () => { while (n++ < 60) await new Promise((r) => { const w = inWorker(code); w.on('exit', r); w.on('error', () => {}); w.on('message', () => setTimeout(() => w.terminate(), n % 7)); }); })).then(() => { console.log('done'); process.exit(0); });`,
+  );
+  expect(out).toBe('done');
+});
+
 test('loaded in workers alone, one after another', () => {
   expectOk(`const code = "const e = g.loadEmbedder(); e.embed('x').then(() => { e.embedMany(Array(200).fill('still running')).catch(() => {}); setTimeout(() => process.exit(0), 2); });";
     (async () => { for (let i = 0; i < 30; i++) await new Promise((r, j) => inWorker(code, i).on('exit', r).on('error', j)); process.exit(0); })();`);
@@ -71,6 +80,20 @@ test('the process ends at once and by itself: exit, exceptions, natural ends, du
   });
   expect(child(`g.loadEmbedder().ready();`, { timeout: 20000 }).end).toBe(0);
   expect(child(`const e = g.loadEmbedder(); e.close(); e.close().then(() => e.embed('x')).catch((x) => console.log(x.code));`).out).toBe('ERR_CLOSED');
+});
+
+test('one signal for many calls: no warning, all of them end', () => {
+  const r = child(`
+    (async () => {
+      const e = g.loadEmbedder(); const c = new AbortController();
+      await Promise.all(Array.from({ length: 40 }, () => e.embed('x', { signal: c.signal })));
+      const running = Array.from({ length: 40 }, (_, i) => (i % 2 ? e.embedMany(Array(600).fill('words '.repeat(50)), { signal: c.signal }) : e.embed('x', { signal: c.signal })));
+      setImmediate(() => c.abort('all'));
+      const ends = await Promise.allSettled(running);
+      console.log(ends.filter((r) => r.reason === 'all').length > 0, ends.every((r) => r.status === 'fulfilled' || r.reason === 'all'));
+      await e.close();
+    })();`);
+  expect(r).toEqual({ end: 0, out: 'true true', err: '' });
 });
 
 test('what is forgotten is closed', () => {

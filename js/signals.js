@@ -1,0 +1,48 @@
+// One listener a signal, however many calls it is given to: Node warns on stderr from the eleventh on.
+
+/** What to do when a signal aborts. @type {WeakMap<AbortSignal, Set<() => void>>} */
+const waiting = new WeakMap();
+
+/**
+ * Calls back when the signal aborts, at once if it has; the result takes that back.
+ * @param {AbortSignal | undefined} signal
+ * @param {() => void} callback
+ * @returns {() => void}
+ */
+function onAbort(signal, callback) {
+  if (!signal) return () => {};
+  if (signal.aborted) {
+    callback();
+    return () => {};
+  }
+  const callbacks = waiting.get(signal) ?? new Set();
+  if (!waiting.has(signal)) {
+    waiting.set(signal, callbacks);
+    signal.addEventListener(
+      'abort',
+      () => {
+        for (const c of callbacks) c();
+      },
+      { once: true },
+    );
+  }
+  callbacks.add(callback);
+  return () => callbacks.delete(callback);
+}
+
+/**
+ * A promise's outcome, or the signal's reason if that comes first.
+ * @template T
+ * @param {Promise<T>} promise
+ * @param {AbortSignal | undefined} signal
+ * @returns {Promise<T>}
+ */
+function unlessAborted(promise, signal) {
+  if (!signal) return promise;
+  return new Promise((resolve, reject) => {
+    const done = onAbort(signal, () => reject(signal.reason));
+    promise.then(resolve, reject).finally(done);
+  });
+}
+
+module.exports = { onAbort, unlessAborted };
