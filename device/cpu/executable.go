@@ -21,13 +21,14 @@ type executable struct {
 	device    *Device
 	weights   *weights
 	program   *device.Program
-	compiled  *memory.Region // gsk_program, slots, steps, runs
+	compiled  *memory.Region // gsk_program, gsk_batch, slots, steps, runs
 	c         *C.gsk_program
 	mu        sync.Mutex
 	workspace *memory.Region
 	release   func()
 	decodes   bool // a lookup table is of a type that C does not read
 	schedule  schedule
+	batch     *C.gsk_batch // of the run under way, off the heap too
 }
 
 // Compile implements device.Device.
@@ -36,18 +37,18 @@ func (d *Device) Compile(p *device.Program, dw device.Weights) (device.Executabl
 	if !ok || len(p.Slots) > 16 {
 		return nil, errs.New(errs.InternalFault, "device", "a program of %d slots over weights of another device", len(p.Slots))
 	}
-	const head = int64(unsafe.Sizeof(C.gsk_program{}))
-	slotBytes := int64(len(p.Slots)) * int64(unsafe.Sizeof(C.gsk_slot{}))
-	stepBytes := int64(len(p.Steps)) * int64(unsafe.Sizeof(C.gsk_step{}))
 	runs := runsOf(p)
-	r, err := d.config.Ledger.Allocate(memory.Weights, head+slotBytes+stepBytes+int64(len(runs))*4)
+	size := sizes[C.gsk_program](1) + sizes[C.gsk_batch](1) + sizes[C.gsk_slot](len(p.Slots)) + sizes[C.gsk_step](len(p.Steps)) + sizes[C.int32_t](len(runs))
+	r, err := d.config.Ledger.Allocate(memory.Weights, size)
 	if err != nil {
 		return nil, err
 	}
 	e := &executable{device: d, weights: w, program: p, compiled: r}
-	e.c = &memory.Slice[C.gsk_program](r, 0, 1)[0]
-	slots := memory.Slice[C.gsk_slot](r, head, int64(len(p.Slots)))
-	steps := memory.Slice[C.gsk_step](r, head+slotBytes, int64(len(p.Steps)))
+	at := int64(0)
+	e.c, e.batch = &carve[C.gsk_program](r, &at, 1)[0], &carve[C.gsk_batch](r, &at, 1)[0]
+	slots, steps := carve[C.gsk_slot](r, &at, len(p.Slots)), carve[C.gsk_step](r, &at, len(p.Steps))
+	e.c.runs, e.c.run_count = unsafe.SliceData(carve[C.int32_t](r, &at, len(runs))), C.int64_t(len(runs)-1)
+	copy(unsafe.Slice(e.c.runs, len(runs)), runs)
 	for i, s := range p.Slots {
 		slots[i] = C.gsk_slot{stride: C.int64_t((s.Columns + C.GSK_LANES - 1) / C.GSK_LANES * C.GSK_LANES), kept: flag(s.Kept)}
 	}
@@ -56,14 +57,21 @@ func (d *Device) Compile(p *device.Program, dw device.Weights) (device.Executabl
 		e.c.widest = max(e.c.widest, steps[i].matrix.k)
 	}
 	e.c.steps, e.c.slots = unsafe.SliceData(steps), unsafe.SliceData(slots)
-	copy(memory.Slice[C.int32_t](r, head+slotBytes+stepBytes, int64(len(runs))), runs)
-	e.c.runs, e.c.run_count = unsafe.SliceData(memory.Slice[C.int32_t](r, head+slotBytes+stepBytes, int64(len(runs)))), C.int64_t(len(runs)-1)
 	e.c.step_count, e.c.slot_count = C.int64_t(len(steps)), C.int64_t(len(slots))
 	e.c.rotary = (*C.float)(unsafe.SliceData(p.Tables.Rotary))
 	e.c.hidden_size, e.c.result = C.int64_t(p.HiddenSize), C.int64_t(p.Result)
 	e.c.fast = flag(w.precision == device.Fast)
 	e.c.set = d.set.set
 	return e, nil
+}
+
+func sizes[T any](n int) int64 { return int64(n) * int64(unsafe.Sizeof(*new(T))) }
+
+// carve takes the next n values of r at offset at.
+func carve[T any](r *memory.Region, at *int64, n int) []T {
+	s := memory.Slice[T](r, *at, int64(n))
+	*at += sizes[T](n)
+	return s
 }
 
 // runsOf is the first step of each run of row-local steps and of each attention, and the number of steps.
@@ -114,11 +122,12 @@ func (e *executable) Run(b *device.Batch) error {
 	}
 	s := &e.schedule
 	s.divide(b.Offsets, threads)
-	cb := C.gsk_batch{pooling: C.int32_t(b.Pooling), group_count: C.int64_t(len(s.groups) - 1), group_rows: C.int64_t(s.groupRows),
+	cb := e.batch
+	*cb = C.gsk_batch{pooling: C.int32_t(b.Pooling), group_count: C.int64_t(len(s.groups) - 1), group_rows: C.int64_t(s.groupRows),
 		longest: C.int64_t(s.longest), together: flag(s.together), threads: C.int32_t(s.threads)}
-	C.gsk_workspace(e.c, &cb)
+	C.gsk_workspace(e.c, cb)
 	embedBytes := e.embedBytes(b)
-	if err := e.reserve(embedBytes + int64(C.gsk_workspace_bytes(&cb))); err != nil {
+	if err := e.reserve(embedBytes + int64(C.gsk_workspace_bytes(cb))); err != nil {
 		return err
 	}
 	defer e.trim()
@@ -128,14 +137,16 @@ func (e *executable) Run(b *device.Batch) error {
 		cb.embedded = (*C.float)(unsafe.SliceData(embedded))
 	}
 	cb.workspaces = (*C.uint8_t)(unsafe.Pointer(&e.workspace.Bytes()[embedBytes]))
-	if cancelled := e.call(&cb, b); cancelled {
+	if cancelled := e.call(b); cancelled {
 		return errs.New(errs.Aborted, "", "the call was cancelled")
 	}
 	return nil
 }
 
 // call pins the batch's Go slices for the one cgo call.
-func (e *executable) call(cb *C.gsk_batch, b *device.Batch) (cancelled bool) {
+func (e *executable) call(b *device.Batch) (cancelled bool) {
+	cb := e.batch
+	defer func() { *cb = C.gsk_batch{} }()
 	var pins pinner
 	defer pins.Unpin()
 	cb.ids = (*C.uint32_t)(pin(&pins, unsafe.SliceData(b.IDs)))

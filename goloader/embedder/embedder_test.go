@@ -364,3 +364,50 @@ func TestHammer(t *testing.T) {
 	wg.Wait()
 	keep.Close()
 }
+
+// TestALoneCallOvertakesALongOne: requests share batches, so that a short one waits for a batch, not for the end.
+func TestALoneCallOvertakesALongOne(t *testing.T) {
+	r := newRuntime(t, Settings{})
+	e := open(t, r, bundled, device.Exact)
+	defer e.Close()
+	text := []byte(strings.Repeat("word ", 60))
+	order := make(chan string, 3)
+	submit := func(name string, texts [][]byte, cancelled *atomic.Uint32) {
+		var out []float32
+		e.Submit(&Request{Texts: texts, Cancelled: cancelled,
+			Allocate: func(n int64) ([]float32, error) { out = make([]float32, n); return out, nil },
+			Done: func(_ *Result, err error) {
+				order <- name
+				if cancelled == nil && err != nil || cancelled != nil && !isCode(err, errs.Aborted) {
+					t.Errorf("%s: %v", name, err)
+				}
+			}})
+	}
+	stop := new(atomic.Uint32)
+	submit("long", slices.Repeat([][]byte{text}, 60), nil)
+	submit("cancelled", slices.Repeat([][]byte{text}, 60), stop)
+	submit("short", [][]byte{text}, nil)
+	stop.Store(1)
+	require.ElementsMatch(t, []string{"cancelled", "short"}, []string{<-order, <-order})
+	require.Equal(t, "long", <-order)
+}
+
+// TestQueueMakesNoGarbage: a request in steady state costs the goroutine that drains the queue, and the tokenizer's
+// two small objects a text.
+func TestQueueMakesNoGarbage(t *testing.T) {
+	r := newRuntime(t, Settings{Threads: 1})
+	e := open(t, r, bundled, device.Exact)
+	defer e.Close()
+	const runs = 50
+	requests, done, out := make([]Request, runs+2), make(chan error, 1), make([]float32, 2*384)
+	for i := range requests {
+		requests[i] = Request{Texts: [][]byte{[]byte("one text"), []byte("another")},
+			Allocate: func(int64) ([]float32, error) { return out, nil }, Done: func(_ *Result, err error) { done <- err }}
+	}
+	next := 0
+	require.LessOrEqual(t, testing.AllocsPerRun(runs, func() {
+		e.Submit(&requests[next])
+		next++
+		require.NoError(t, <-done)
+	}), 1.0+2*2)
+}

@@ -1,7 +1,6 @@
 package embedder
 
 import (
-	"sync"
 	"sync/atomic"
 
 	"gguf-stream/device"
@@ -36,6 +35,7 @@ type model struct {
 	compute    chan struct{} // Runtime.compute
 	closers    []func()
 	queue      queue
+	batcher    batcher
 }
 
 func (m *model) onClose(f func()) { m.closers = append(m.closers, f) }
@@ -96,6 +96,7 @@ func (r *Runtime) join(key modelKey) (m *model, shared bool) {
 	m, shared = r.models[key]
 	if !shared {
 		m = &model{key: key, loaded: make(chan struct{}), compute: r.compute}
+		m.batcher.model = m
 		r.models[key] = m
 	}
 	m.references++
@@ -398,12 +399,4 @@ func orEmpty(m map[string]string) map[string]string {
 		return map[string]string{}
 	}
 	return m
-}
-
-// queue is a model's waiting requests; a goroutine drains it while there are any.
-type queue struct {
-	mu      sync.Mutex
-	waiting []*Request
-	texts   int
-	running bool
 }

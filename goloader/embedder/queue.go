@@ -1,15 +1,13 @@
 package embedder
 
 import (
-	"cmp"
 	"slices"
+	"sync"
 	"sync/atomic"
 
-	"gguf-stream/device"
 	"gguf-stream/goloader/encoder"
 	"gguf-stream/goloader/errs"
 	"gguf-stream/goloader/limits"
-	"gguf-stream/goloader/quant"
 	"gguf-stream/goloader/tokenizer"
 )
 
@@ -28,7 +26,10 @@ type Request struct {
 	tokens    tokenizer.Options
 	prefix    []byte
 	out       []float32
-	left      int // texts without a vector yet
+	left      int // texts without a vector yet; 0 when answered
+	answered  bool
+	window    *window // texts tokenised, not yet run; nil before
+	next      int     // first text that is not tokenised
 	result    Result
 }
 
@@ -37,6 +38,14 @@ type Result struct {
 	Dimensions int   `json:"-"`
 	Tokens     []int `json:"tokens,omitempty"`
 	Truncated  []int `json:"truncated,omitempty"` // tokens cut off
+}
+
+// queue is a model's waiting requests; its batcher drains it while there are any.
+type queue struct {
+	mu      sync.Mutex
+	waiting []*Request
+	texts   int
+	running bool
 }
 
 // Submit queues the request and returns at once; an idle model starts at once.
@@ -62,7 +71,7 @@ func (e *Embedder) Submit(r *Request) {
 	q.running = true
 	q.mu.Unlock()
 	if start {
-		go e.model.drain()
+		go e.model.batcher.drain()
 	}
 }
 
@@ -93,20 +102,27 @@ func (r *Request) finish(err error) {
 
 func (r *Request) cancelled() bool { return r.Cancelled != nil && r.Cancelled.Load() != 0 }
 
-// take removes what waits, up to a number of texts that keeps the device busy: those run together.
-func (q *queue) take() []*Request {
+// take appends to active what waits, in order, while active requests have fewer texts left than keep the device
+// busy for long; the rest can still be rejected. Without anything to do the queue stops running: `active` is then
+// the next drain's.
+func (q *queue) take(active *[]*Request) (running bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	n, texts := 0, 0
-	for n < len(q.waiting) && (n == 0 || texts < limits.BatchTokens) {
-		texts += len(q.waiting[n].Texts)
+	left := 0
+	for _, r := range *active {
+		left += r.left
+	}
+	n := 0
+	for n < len(q.waiting) && left < limits.BatchTokens && len(*active) < maxActive {
+		r := q.waiting[n]
+		*active = append(*active, r)
+		left += r.left
+		q.texts -= len(r.Texts)
 		n++
 	}
-	taken := slices.Clone(q.waiting[:n])
 	q.waiting = slices.Delete(q.waiting, 0, n)
-	q.texts -= texts
-	q.running = n > 0
-	return taken
+	q.running = len(*active) > 0
+	return q.running
 }
 
 // reject answers what an Embedder has queued.
@@ -125,181 +141,4 @@ func (q *queue) reject(e *Embedder) {
 	for _, r := range gone {
 		r.finish(errs.New(errs.Closed, "", "the embedder was closed"))
 	}
-}
-
-// drain runs requests until the queue is empty.
-func (m *model) drain() {
-	b := &batcher{model: m}
-	for {
-		taken := m.queue.take()
-		if len(taken) == 0 {
-			return
-		}
-		b.runGuarded(taken)
-	}
-}
-
-// text is one text of a request, tokenised.
-type text struct {
-	request *Request
-	index   int
-	first   int // of its ids in batcher.ids
-	count   int
-}
-
-// batcher turns requests into runs of the device. Its buffers are reused while the queue is drained.
-type batcher struct {
-	model   *model
-	scratch tokenizer.Scratch
-	ids     []uint32
-	texts   []text
-	joined  []byte
-	pooled  []float32
-	batch   device.Batch
-}
-
-// runGuarded answers every request even when something panics.
-func (b *batcher) runGuarded(requests []*Request) {
-	defer func() {
-		if e := recover(); e != nil {
-			for _, r := range requests {
-				if r.left > 0 {
-					r.left = 0
-					r.finish(errs.New(errs.InternalFault, "", "a fault of this library, please report it: %v", e))
-				}
-			}
-		}
-	}()
-	b.ids, b.texts = b.ids[:0], b.texts[:0]
-	for _, r := range requests {
-		if err := b.tokenize(r); err != nil {
-			b.drop(r, err)
-		}
-	}
-	// longest first: texts of like lengths share a batch, and the last batches are the short ones
-	slices.SortStableFunc(b.texts, func(x, y text) int { return cmp.Compare(y.count, x.count) })
-	for i := 0; i < len(b.texts); {
-		end := b.cut(i)
-		b.run(b.texts[i:end])
-		i = end
-	}
-}
-
-// drop answers a request with an error and forgets its texts.
-func (b *batcher) drop(r *Request, err error) {
-	if r.left < 0 {
-		return
-	}
-	r.left = -1
-	b.texts = slices.DeleteFunc(b.texts, func(t text) bool { return t.request == r })
-	r.finish(err)
-}
-
-func (b *batcher) tokenize(r *Request) error {
-	if r.cancelled() {
-		return errs.New(errs.Aborted, "", "the call was cancelled")
-	}
-	var err error
-	if r.out, err = r.Allocate(int64(len(r.Texts)) * int64(r.finishing.Dimensions)); err != nil {
-		return err
-	}
-	for i, t := range r.Texts {
-		if len(r.prefix) > 0 {
-			b.joined = append(append(b.joined[:0], r.prefix...), t...)
-			t = b.joined
-		}
-		first, total := len(b.ids), 0
-		if b.ids, total, err = b.model.tokenizer.Encode(b.ids, t, r.tokens, &b.scratch); err != nil {
-			return err
-		}
-		count := len(b.ids) - first
-		b.texts = append(b.texts, text{r, i, first, count})
-		if r.Options.Details {
-			r.result.Tokens = append(r.result.Tokens, count)
-			r.result.Truncated = append(r.result.Truncated, total-count)
-		}
-	}
-	if len(r.Texts) == 0 {
-		r.finish(nil)
-	}
-	return nil
-}
-
-// cut is the end of the batch that begins at text i: the token budget, at least one text, one pooling.
-func (b *batcher) cut(i int) int {
-	tokens, end := 0, i
-	for end < len(b.texts) && (end == i || tokens+b.texts[end].count <= limits.BatchTokens) {
-		if b.texts[end].request.embedder != b.texts[i].request.embedder {
-			break
-		}
-		tokens += b.texts[end].count
-		end++
-	}
-	return end
-}
-
-// run embeds some texts and finishes requests whose last text this was.
-func (b *batcher) run(texts []text) {
-	ids := b.batch.IDs[:0]
-	offsets := append(b.batch.Offsets[:0], 0)
-	var live []text
-	for _, t := range texts {
-		if t.request.left <= 0 {
-			continue // dropped
-		}
-		ids = append(ids, b.ids[t.first:t.first+t.count]...)
-		offsets = append(offsets, uint32(len(ids)))
-		live = append(live, t)
-	}
-	b.batch.IDs, b.batch.Offsets = ids, offsets
-	if len(live) == 0 {
-		return
-	}
-	h := b.model.config.HiddenSize
-	b.pooled = slices.Grow(b.pooled[:0], len(live)*h)[:len(live)*h]
-	e := live[0].request.embedder
-	b.batch.Out, b.batch.Pooling, b.batch.Threads, b.batch.Cancelled = b.pooled, e.pooling, e.threads, soleCancel(live)
-	err := b.model.forward(&b.batch)
-	for i, t := range live {
-		r := t.request
-		if err != nil || r.cancelled() {
-			b.fail(r, err)
-			continue
-		}
-		if r.left <= 0 { // failed with an earlier text: its output is no longer ours
-			continue
-		}
-		d := r.finishing.Dimensions
-		vector := r.out[t.index*d:][:d]
-		encoder.Finish(vector, b.pooled[i*h:][:h], r.finishing)
-		if quant.FirstNonFinite(vector) >= 0 {
-			b.fail(r, errs.New(errs.GGUFNonFinite, "vector", "the vector of text %d has no finite values: the model's weights are finite, but damaged", t.index))
-			continue
-		}
-		if r.left--; r.left == 0 {
-			r.finish(nil)
-		}
-	}
-}
-
-// fail answers a request once; its other texts are passed over.
-func (b *batcher) fail(r *Request, err error) {
-	if r.left <= 0 {
-		return
-	}
-	r.left = -1
-	if err == nil {
-		err = errs.New(errs.Aborted, "", "the call was cancelled")
-	}
-	r.finish(err)
-}
-
-// soleCancel is the flag that may stop a whole run: only one request's texts are in it.
-func soleCancel(texts []text) *atomic.Uint32 {
-	for _, t := range texts {
-		if t.request != texts[0].request {
-			return nil
-		}
-	}
-	return texts[0].request.Cancelled
 }
