@@ -5,6 +5,7 @@ package cpu
 import (
 	"math"
 	"os"
+	"strings"
 	"testing"
 	"unsafe"
 
@@ -98,6 +99,17 @@ func availableSets() (sets []*kernelSet) {
 		}
 	}
 	return sets
+}
+
+// TestRequiredSetsRun: GGUF_STREAM_TEST_SETS names the sets that must run on this machine, so that one that is
+// missing is not taken for one that passed.
+func TestRequiredSetsRun(t *testing.T) {
+	var names []string
+	for _, s := range availableSets() {
+		names = append(names, s.name)
+	}
+	t.Log("sets that run here:", names)
+	require.Subset(t, append(names, ""), strings.Split(os.Getenv("GGUF_STREAM_TEST_SETS"), ","))
 }
 
 // requireSame compares bits; which NaN a NaN is is left to the processor.

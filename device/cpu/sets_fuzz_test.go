@@ -37,6 +37,11 @@ func (s *supply) finite() float32 {
 	return f
 }
 
+// small is within ±2, so that no score of attention overflows.
+func (s *supply) small() float32 {
+	return math.Float32frombits(math.Float32bits(s.any()) &^ 0x40000000)
+}
+
 // FuzzKernelSets: all sets give the same bits, whatever the kernel, the form, the shape and the numbers, and
 // none leaves its buffers.
 func FuzzKernelSets(f *testing.F) {
@@ -57,7 +62,7 @@ func FuzzKernelSets(f *testing.F) {
 		case 1:
 			size, heads := 1+int(depth%80), 1+int(form%3)
 			a := attentionShape{rows: 1 + n%70, heads: heads, size: size, stride: 3*heads*size + r, outStride: heads*size + r}
-			checkAttention(t, newRandom(1), a, s.finite, false)
+			checkAttention(t, newRandom(1), a, s.small, false)
 		default:
 			fuzzRow(t, kernel%6, form, r, n, s)
 		}
