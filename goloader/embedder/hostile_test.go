@@ -1,6 +1,8 @@
 package embedder
 
 import (
+	"bytes"
+	"encoding/binary"
 	"os"
 	"path/filepath"
 	"testing"
@@ -35,11 +37,27 @@ func TestHostileModels(t *testing.T) {
 				if c.Field != hostile.AnyField {
 					require.Equal(t, c.Field, e.Field)
 				}
+				if at := valueOfKey(c, e.Field); at >= 0 {
+					require.Equal(t, at, e.Offset, "%v", err)
+				}
 			}
 			require.Zero(t, r.ledger.Total())
 		})
 	}
 	check()
+}
+
+// valueOfKey is where a hyperparameter's value stands in the case's bytes: behind the key and its type. −1 if it does not.
+func valueOfKey(c hostile.Case, key string) int64 {
+	if c.Section != "hyperparameters" || key == "" {
+		return -1
+	}
+	name := append(binary.LittleEndian.AppendUint64(nil, uint64(len(key))), key...)
+	at := bytes.Index(c.Bytes(), name)
+	if at < 0 {
+		return -1
+	}
+	return int64(at + len(name) + 4)
 }
 
 // TestOneTextsDamageIsItsRequestsAlone: a request whose vectors are no numbers fails once, and those beside it in the

@@ -141,12 +141,13 @@ func (f *File) place(part int, first int, dataStart int64) error {
 	for i := first; i < f.tensors.count; i++ {
 		e := &f.tensors.list[i]
 		name := string(e.nameOf())
-		if e.offset%alignment != 0 {
-			return errs.At(errs.GGUFTensor, name, dataStart+e.offset, "tensor %s lies at %d of the data, no multiple of the alignment %d", name, e.offset, alignment)
-		}
+		aligned := e.offset%alignment == 0
 		e.offset += dataStart
 		if end := e.offset + e.bytes; e.bytes > src.Size() || end > src.Size() || end < 0 {
 			return errs.At(errs.GGUFTruncated, name, src.Size(), "tensor %s ends at offset %d, but the file has %d bytes; download it again", name, end, src.Size())
+		}
+		if !aligned {
+			return errs.At(errs.GGUFTensor, name, e.offset, "tensor %s lies at %d of the data, no multiple of the alignment %d", name, e.offset-dataStart, alignment)
 		}
 		order = append(order, uint32(i))
 	}

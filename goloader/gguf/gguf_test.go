@@ -170,13 +170,27 @@ func checkTensors(t *testing.T, f *File) {
 	require.False(t, found)
 }
 
+// openCounting is openBytes, and adds up what is allocated off the heap.
+func openCounting(t testing.TB, src Source, asked *int64) (*File, error) {
+	ledger, err := memory.NewLedger()
+	require.NoError(t, err)
+	ledger.FailAllocations(func(bytes int64) ([]byte, error) { *asked += bytes; return memory.Map(bytes) })
+	f, err := OpenSource(src, ledger)
+	if err == nil {
+		t.Cleanup(f.Close)
+	}
+	return f, err
+}
+
 // TestEveryPrefixIsATypedError: no prefix shorter than the last tensor's last byte opens.
 func TestEveryPrefixIsATypedError(t *testing.T) {
 	for _, l := range layouts {
 		whole := goodFile(l.version, l.order)
 		end := len(whole) - 32 + 12 // the padding behind the last tensor may be missing
 		for n := range end {
-			_, err := openBytes(t, &memSource{data: whole[:n]})
+			asked := int64(0)
+			_, err := openCounting(t, &memSource{data: whole[:n]}, &asked)
+			require.LessOrEqual(t, asked, int64(1<<17), "a prefix of %d costs no more than the window and one index", n)
 			var e *errs.Error
 			require.ErrorAs(t, err, &e, "prefix of %d", n)
 			require.Contains(t, []errs.Code{errs.GGUFTruncated, errs.GGUFMagic}, e.Code, "prefix of %d: %v", n, err)

@@ -208,6 +208,13 @@ func (m *model) bytes() []byte {
 // Tiny is the good model that the cases are mutations of.
 func Tiny() []byte { return tiny("bert").bytes() }
 
+// Named is a good model of an architecture under any general.name.
+func Named(arch, name string) []byte {
+	m := tiny(arch)
+	m.set("general.name", name)
+	return m.bytes()
+}
+
 // OverflowingToken is the tiny model with one token, "hello", whose finite embedding overflows.
 func OverflowingToken() []byte {
 	m := tiny("bert")

@@ -1,0 +1,94 @@
+package embedder
+
+import (
+	"math"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"gguf-stream/device"
+	"gguf-stream/test/hostile"
+)
+
+func named(t *testing.T, r *Runtime, arch, name string) *Embedder {
+	path := filepath.Join(t.TempDir(), "m.gguf")
+	require.NoError(t, os.WriteFile(path, hostile.Named(arch, name), 0o600))
+	return open(t, r, path, device.Exact)
+}
+
+// TestMatryoshkaOfNomic: the recipe of nomic-embed-text-v1.5 (layer norm over the whole pooled vector, cut, L2), computed
+// here from the raw vector; a model of no known family is cut without the layer norm.
+func TestMatryoshkaOfNomic(t *testing.T) {
+	r := newRuntime(t, Settings{})
+	no := false
+	text := [][]byte{[]byte("hello world a b c")}
+	for name, layerNorm := range map[string]bool{"nomic-embed-text-v1.5": true, "nomic-embed-text-v1": false, "another": false} {
+		e := named(t, r, "nomic-bert", name)
+		raw := embed(t, e, text, CallOptions{Normalize: &no})
+		mean, variance := 0.0, 0.0
+		for _, x := range raw {
+			mean += float64(x) / 64
+		}
+		for _, x := range raw {
+			variance += (float64(x) - mean) * (float64(x) - mean) / 64
+		}
+		want, norm := make([]float64, 24), 0.0
+		for i := range want {
+			want[i] = float64(raw[i])
+			if layerNorm {
+				want[i] = (want[i] - mean) / math.Sqrt(variance+1e-5)
+			}
+			norm += want[i] * want[i]
+		}
+		got := embed(t, e, text, CallOptions{Dimensions: 24})
+		require.Len(t, got, 24)
+		for i, x := range got {
+			require.InDelta(t, want[i]/math.Sqrt(norm), float64(x), 1e-6, "%s [%d]", name, i)
+		}
+		e.Close()
+	}
+}
+
+// TestTasksAddTheFamilysPrefix: exactly the table's, the blank at the end included; the option prefix wins.
+func TestTasksAddTheFamilysPrefix(t *testing.T) {
+	r := newRuntime(t, Settings{})
+	e := named(t, r, "nomic-bert", "nomic-embed-text-v1.5")
+	defer e.Close()
+	one := func(text string, o CallOptions) []float32 { return embed(t, e, [][]byte{[]byte(text)}, o) }
+	tokens := func(text string, o CallOptions) []uint32 {
+		ids, _, err := e.Tokenize([][]byte{[]byte(text)}, o, nil)
+		require.NoError(t, err)
+		return ids
+	}
+	for task, prefix := range map[string]string{"query": "search_query: ", "document": "search_document: ", "clustering": "clustering: ", "classification": "classification: "} {
+		require.Equal(t, prefix, e.Info().Prefixes[task])
+		require.Equal(t, one(prefix+"hello", CallOptions{}), one("hello", CallOptions{Task: task}))
+		require.Equal(t, tokens(prefix+"hello", CallOptions{}), tokens("hello", CallOptions{Task: task}))
+	}
+	own := "a "
+	require.Equal(t, one("a hello", CallOptions{}), one("hello", CallOptions{Task: "query", Prefix: &own}))
+	require.NotEqual(t, one("a hello", CallOptions{}), one("hello", CallOptions{}))
+	plain := named(t, r, "nomic-bert", "another")
+	defer plain.Close()
+	require.Equal(t, embed(t, plain, [][]byte{[]byte("hello")}, CallOptions{}), embed(t, plain, [][]byte{[]byte("hello")}, CallOptions{Task: "query"}))
+}
+
+// TestPoolingOfTheOption: mean's file under another pooling is that pooling's golden (the same weights).
+func TestPoolingOfTheOption(t *testing.T) {
+	r := newRuntime(t, Settings{})
+	texts := goldenTexts(t, "texts.jsonl")
+	for _, pooling := range []string{"mean", "cls", "last"} {
+		for _, kind := range []struct {
+			name       string
+			dimensions int
+		}{{"bert-tiny-", 64}, {"nomic-tiny-", 96}} {
+			e, err := r.Open(OpenOptions{LoadOptions: LoadOptions{Path: made + kind.name + "mean.gguf"}, Pooling: pooling}, nil, nil)
+			require.NoError(t, err)
+			require.Equal(t, pooling, e.Info().Pooling)
+			require.LessOrEqual(t, worst(t, embed(t, e, texts, CallOptions{}), goldenVectors(t, kind.name+pooling+".ref.f32"), kind.dimensions), 1e-6)
+			e.Close()
+		}
+	}
+}
