@@ -9,8 +9,9 @@ enum { MAX_SLOTS = 16 };
 /* One thread's buffers, cut out of its workspace. */
 typedef struct workspace {
   float *slot[MAX_SLOTS];
-  int16_t *codes;  /* [slab][widest]: prepared activations */
+  uint8_t *codes;  /* [slab][gsk_codes_stride(widest)]: prepared activations */
   float *scales;   /* [slab][widest/32] */
+  int32_t *zeros;  /* [slab][widest/32] */
   int32_t *sums;   /* [slab][widest/16] */
   float *scratch;  /* attention */
   float *row;      /* [hidden_size]: of a lookup table */
@@ -52,8 +53,9 @@ static int64_t lay_out_own(const gsk_program *p, int64_t group_rows, int64_t lon
     if (p->steps[i].op == GSK_ATTENTION && p->steps[i].head_size > head) head = p->steps[i].head_size;
   for (int64_t i = 0; i < p->slot_count; i++)
     if (!p->slots[i].kept) TAKE(slot[i], float, p->slots[i].stride * slab);
-  TAKE(codes, int16_t, slab * p->widest);
+  TAKE(codes, uint8_t, slab * gsk_codes_stride(p->widest));
   TAKE(scales, float, slab * (p->widest / GSK_BLOCK + 1));
+  TAKE(zeros, int32_t, slab * (p->widest / GSK_BLOCK + 1));
   TAKE(sums, int32_t, slab * (p->widest / GSK_LANES + 1));
   TAKE(scratch, float, gsk_attention_scratch(longest, head));
   TAKE(row, float, p->hidden_size);
@@ -79,12 +81,13 @@ static float *row_of(const gsk_program *p, const workspace *w, int slot, int64_t
 static void prepare(const gsk_program *p, workspace *w, const gsk_step *s, int64_t r0, int64_t r1) {
   int64_t k = s->matrix.k;
   if (w->prepared == s->in && w->prepared_k == k) return;
-  for (int64_t r = r0; r < r1; r++) {
+  int64_t blocks = k / GSK_BLOCK;
+  for (int64_t r = r0, i = 0; r < r1; r++, i++) {
     const float *x = row_of(p, w, s->in, r, r0);
-    int16_t *codes = w->codes + (r - r0) * k;
-    int32_t *sums = w->sums + (r - r0) * (k / GSK_LANES);
-    if (p->fast) p->set->prepare_fast(x, k, codes, w->scales + (r - r0) * (k / GSK_BLOCK), sums);
-    else p->set->prepare_exact(x, k, codes, w->scales + (r - r0), sums);
+    uint8_t *codes = w->codes + i * gsk_codes_stride(k);
+    int32_t *sums = w->sums + i * (k / GSK_LANES);
+    if (p->fast) p->set->prepare_fast(x, k, codes, w->scales + i * blocks, w->zeros + i * blocks, sums);
+    else p->set->prepare_exact(x, k, codes, w->scales + i, sums);
   }
   w->prepared = s->in;
   w->prepared_k = k;
@@ -96,8 +99,7 @@ static void run_linear(const gsk_program *p, workspace *w, const gsk_step *s, in
   g.out = row_of(p, w, s->out, r0, r0) + s->column;
   if (m->form.storage == GSK_CODES8 || m->form.storage == GSK_CODES4) {
     prepare(p, w, s, r0, r1);
-    g.a = (gsk_rows){.data = w->codes, .stride = m->k * 2, .scales = w->scales, .sums = w->sums,
-                     .scale_stride = p->fast ? m->k / GSK_BLOCK : 1, .sum_stride = m->k / GSK_LANES, .fast = p->fast};
+    g.a = (gsk_rows){.data = w->codes, .stride = gsk_codes_stride(m->k), .scales = w->scales, .zeros = w->zeros, .sums = w->sums};
   } else {
     g.a = (gsk_rows){.data = row_of(p, w, s->in, r0, r0), .stride = p->slots[s->in].stride * 4};
   }

@@ -98,7 +98,7 @@ func (e *executable) step(s *device.Step) C.gsk_step {
 		epsilon: C.float(s.Epsilon), scale: C.float(s.Scale)}
 	switch s.Op {
 	case device.OpLinear:
-		c.matrix = matrixOf(e.weights.specs[s.Weight], e.weights.data(s.Weight))
+		c.matrix = e.device.set.matrix(e.weights.specs[s.Weight], e.weights.precision, e.weights.data(s.Weight))
 		c.bias = e.vector(s.Bias)
 	case device.OpNorm:
 		c.weight, c.bias = e.vector(s.Weight), e.vector(s.Bias)

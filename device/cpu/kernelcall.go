@@ -8,9 +8,12 @@ static void gsk_call_linear(const gsk_kernel_set *s, gsk_linear g, const gsk_mat
   g.w = w;
   s->linear(&g, r0, r1, p0, p1);
 }
-static void gsk_call_prepare(const gsk_kernel_set *s, int32_t fast, const float *x, int64_t k, int16_t *codes,
-                             float *scales, int32_t *sums) {
-  (fast ? s->prepare_fast : s->prepare_exact)(x, k, codes, scales, sums);
+static void gsk_call_prepare_exact(const gsk_kernel_set *s, const float *x, int64_t k, void *codes, float *scale, int32_t *sums) {
+  s->prepare_exact(x, k, codes, scale, sums);
+}
+static void gsk_call_prepare_fast(const gsk_kernel_set *s, const float *x, int64_t k, uint8_t *codes, float *scales,
+                                  int32_t *zeros, int32_t *sums) {
+  s->prepare_fast(x, k, codes, scales, zeros, sums);
 }
 static void gsk_call_norm(const gsk_kernel_set *s, const float *x, const float *add, const float *w,
                           const float *b, float *out, int64_t n, float epsilon) {
@@ -40,23 +43,52 @@ import (
 
 func floats(s []float32) *C.float { return (*C.float)(unsafe.SliceData(s)) }
 
-// preparedRows are activations as codes: [rows][k], scales [rows] or [rows][k/32], sums [rows][k/16].
+// preparedRows are activations as codes, codesStride bytes apart, scales [rows] or [rows][k/32], zeros [rows][k/32],
+// sums [rows][k/16].
 type preparedRows struct {
-	codes  []int16
+	codes  []byte
 	scales []float32
+	zeros  []int32
 	sums   []int32
 }
 
-func scalesPerRow(fast bool, k int) int {
-	if fast {
+func scalesPerRow(p device.Precision, k int) int {
+	if p == device.Fast {
 		return k / C.GSK_BLOCK
 	}
 	return 1
 }
 
-func (s *kernelSet) prepare(precision device.Precision, x []float32, to preparedRows) {
-	C.gsk_call_prepare(s.set, flag(precision == device.Fast), floats(x), C.int64_t(len(x)), (*C.int16_t)(unsafe.SliceData(to.codes)),
-		floats(to.scales), (*C.int32_t)(unsafe.SliceData(to.sums)))
+func codesStride(k int) int { return int(C.gsk_codes_stride(C.int64_t(k))) }
+
+// codesBytes is what a row's codes take.
+func codesBytes(p device.Precision, k int) int {
+	if p == device.Fast {
+		return k
+	}
+	return 2 * k
+}
+
+// code is the i-th code of the first row, less its zero.
+func (a preparedRows) code(s *kernelSet, p device.Precision, i int) int32 {
+	switch {
+	case p == device.Fast:
+		return int32(a.codes[i]) + int32(int16(a.zeros[i/C.GSK_BLOCK]))
+	case s.set.exact_unit == 4:
+		at := i/32*64 + i%32
+		return int32(int8(a.codes[at]))<<8 + int32(a.codes[at+32])
+	}
+	return int32(int16(uint16(a.codes[2*i]) | uint16(a.codes[2*i+1])<<8))
+}
+
+func (s *kernelSet) prepare(p device.Precision, x []float32, to preparedRows) {
+	k, sums := C.int64_t(len(x)), (*C.int32_t)(unsafe.SliceData(to.sums))
+	if p == device.Fast {
+		C.gsk_call_prepare_fast(s.set, floats(x), k, (*C.uint8_t)(unsafe.SliceData(to.codes)), floats(to.scales),
+			(*C.int32_t)(unsafe.SliceData(to.zeros)), sums)
+		return
+	}
+	C.gsk_call_prepare_exact(s.set, floats(x), k, unsafe.Pointer(unsafe.SliceData(to.codes)), floats(to.scales), sums)
 }
 
 // window is the part of a product that a call computes: rows [r0, r1), panels [p0, p1).
@@ -67,12 +99,10 @@ func (s *kernelSet) linear(p *packer, g C.gsk_linear, w window) {
 }
 
 // linearCodes multiplies prepared rows.
-func (s *kernelSet) linearCodes(p *packer, precision device.Precision, a preparedRows, bias, out []float32, outStride int, w window) {
-	k := p.matrix.k
-	fast := precision == device.Fast
+func (s *kernelSet) linearCodes(p *packer, a preparedRows, bias, out []float32, outStride int, w window) {
 	s.linear(p, C.gsk_linear{bias: floats(bias), out: floats(out), out_stride: C.int64_t(outStride), a: C.gsk_rows{
-		data: unsafe.Pointer(unsafe.SliceData(a.codes)), stride: 2 * k, scales: floats(a.scales), sums: (*C.int32_t)(unsafe.SliceData(a.sums)),
-		scale_stride: C.int64_t(scalesPerRow(fast, int(k))), sum_stride: k / C.GSK_LANES, fast: flag(fast)}}, w)
+		data: unsafe.Pointer(unsafe.SliceData(a.codes)), stride: C.gsk_codes_stride(p.matrix.k), scales: floats(a.scales),
+		zeros: (*C.int32_t)(unsafe.SliceData(a.zeros)), sums: (*C.int32_t)(unsafe.SliceData(a.sums))}}, w)
 }
 
 // linearFloats multiplies rows of floats, stride floats apart.

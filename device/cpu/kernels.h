@@ -35,8 +35,9 @@ enum {
 };
 
 /* The packed form of a matrix [n, k]: panels of 32 columns of the output. In a codes form each sub-block of
- * k is: codes [sub/2][32][2] int8 (4 bits: two such rows share bytes, the earlier in the low nibbles), then
- * scales [32], then mins [32] if any; scales and mins are halves or float32. Float forms are [k][32]. */
+ * k is: codes [sub/unit][32][unit] int8 (4 bits: two such rows share bytes, the earlier in the low nibbles),
+ * then scales [32], then mins [32] if any, halves or float32, then in fast precision int16 sums [32] of the
+ * sub-block's codes, for the zero points of the activations. Float forms are [k][32]. */
 typedef enum gsk_storage { GSK_CODES8, GSK_CODES4, GSK_F32, GSK_F16, GSK_BF16 } gsk_storage;
 
 typedef struct gsk_form {
@@ -44,6 +45,8 @@ typedef struct gsk_form {
   int32_t sub_block;   /* codes: 16 or 32 */
   int32_t has_min;     /* codes: value = scale·code + min */
   int32_t half_scale;  /* codes: scales and mins are IEEE halves */
+  int32_t unit;        /* codes: k that lie together, 2 for dot products of int16, 4 for those of bytes */
+  int32_t fast;        /* codes: there are sums; the activations are bytes */
   int8_t table[16];    /* CODES4: the number of each nibble */
 } gsk_form;
 
@@ -54,15 +57,15 @@ typedef struct gsk_matrix {
   gsk_form form;
 } gsk_matrix;
 
-/* Activations prepared for a matrix: of codes forms int16 codes with scales, of float forms the row itself. */
+/* Activations prepared for a matrix: of codes forms codes with scales, of float forms the row itself.
+ * exact: a ≈ scale·code, int16 codes, one scale a row. A set whose exact unit is 4 has their high and low
+ * bytes apart: [k/32][2][32]. fast: a ≈ scale·(code − zero), unsigned bytes, a scale and a zero per 32. */
 typedef struct gsk_rows {
-  const void *data;      /* int16 or float32 */
+  const void *data;      /* codes or float32 */
   int64_t stride;        /* bytes */
   const float *scales;   /* exact: [row]; fast: [row][k/32] */
-  int64_t scale_stride;  /* floats; 1 when exact */
-  const int32_t *sums;   /* [row][k/16]: sums of the codes, for mins */
-  int64_t sum_stride;    /* int32s */
-  int32_t fast;          /* scales are per block of 32 */
+  const int32_t *zeros;  /* fast: [row][k/32], each two int16: −zero and 0 */
+  const int32_t *sums;   /* [row][k/16]: sums of the codes less their zeros, for mins */
 } gsk_rows;
 
 typedef struct gsk_linear {
@@ -88,11 +91,13 @@ typedef struct gsk_kernel_set {
   const char *name;
   /* rows [r0, r1) × panels [p0, p1) of the product */
   void (*linear)(const gsk_linear *args, int64_t r0, int64_t r1, int64_t p0, int64_t p1);
+  int32_t exact_unit; /* gsk_form.unit of exact matrices */
+  int32_t pad;
   /* codes = round(x·(32512/max|x|)); scale = max|x|/32512; sums per 16 */
-  void (*prepare_exact)(const float *x, int64_t k, int16_t *codes, float *scale, int32_t *sums);
-  /* per 32: codes = round(x·(255/(hi−lo))) − zero in −255…255, an unsigned byte less its zero point;
-   * hi ≥ 0 ≥ lo; scale = (hi−lo)/255 */
-  void (*prepare_fast)(const float *x, int64_t k, int16_t *codes, float *scales, int32_t *sums);
+  void (*prepare_exact)(const float *x, int64_t k, void *codes, float *scale, int32_t *sums);
+  /* per 32: q = 255/(hi−lo), zero = round(−lo·q), codes = round(x·q) + zero in 0…255, with hi ≥ 0 ≥ lo;
+   * scale = (hi−lo)/255; sums per 16 are of code − zero */
+  void (*prepare_fast)(const float *x, int64_t k, uint8_t *codes, float *scales, int32_t *zeros, int32_t *sums);
   /* out = layernorm(x + add)·w + b; add may be NULL; out may be x or add */
   void (*norm)(const float *x, const float *add, const float *w, const float *b, float *out,
                int64_t n, float epsilon);
@@ -122,11 +127,17 @@ static inline int64_t gsk_attention_scratch(int64_t rows, int64_t head_size) {
   return 2 * l * d + GSK_QUERY_ROWS * (l + d);
 }
 
+/* of a column's scale and min of a sub-block */
+static inline int64_t gsk_number_bytes(const gsk_form *f) { return (f->half_scale ? 2 : 4) * (f->has_min ? 2 : 1); }
+
 static inline int64_t gsk_codes_bytes(const gsk_form *f) {
   int64_t codes = f->storage == GSK_CODES4 ? f->sub_block / 2 : f->sub_block;
-  int64_t numbers = (f->half_scale ? 2 : 4) * (f->has_min ? 2 : 1);
-  return GSK_PANEL * (codes + numbers);
+  return GSK_PANEL * (codes + gsk_number_bytes(f) + (f->fast ? 2 : 0));
 }
+
+/* bytes from one row of prepared codes to the next: an odd multiple of 64, so that the rows of a tile do not
+ * fall into few sets of the first cache */
+static inline int64_t gsk_codes_stride(int64_t k) { return (2 * k / GSK_ALIGN | 1) * GSK_ALIGN; }
 
 static inline int64_t gsk_panel_bytes(const gsk_form *f, int64_t k) {
   switch (f->storage) {

@@ -56,9 +56,16 @@ GSK_OP VI zeroI(void) { return _mm512_setzero_si512(); }
 GSK_OP V toFloat(VI a) { return _mm512_cvtepi32_ps(a); }
 GSK_OP VI pair(const void *p) { int32_t v; memcpy(&v, p, 4); return _mm512_set1_epi32(v); }
 GSK_OP VW loadCodes(const uint8_t *p) { return _mm512_cvtepi8_epi16(_mm256_loadu_si256((const __m256i *)p)); }
+GSK_OP VW loadSums(const int16_t *p) { return _mm512_cvtepi16_epi32(_mm256_loadu_si256((const __m256i *)p)); }
 GSK_OP void loadNibbles(const uint8_t *p, const int8_t *t, VW *lo, VW *hi) {
   __m256i b = _mm256_loadu_si256((const __m256i *)p), low = _mm256_set1_epi8(15);
   __m256i table = _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)t));
   *lo = _mm512_cvtepi8_epi16(_mm256_shuffle_epi8(table, _mm256_and_si256(b, low)));
   *hi = _mm512_cvtepi8_epi16(_mm256_shuffle_epi8(table, _mm256_and_si256(_mm256_srli_epi16(b, 4), low)));
+}
+GSK_OP __m512i loadRaw(const uint8_t *p) { return _mm512_loadu_si512(p); }
+GSK_OP void loadRawNibbles(const uint8_t *p, const int8_t *t, __m512i *lo, __m512i *hi) {
+  __m512i b = loadRaw(p), table = _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)t)), low = _mm512_set1_epi8(15);
+  *lo = _mm512_shuffle_epi8(table, _mm512_and_si512(b, low));
+  *hi = _mm512_shuffle_epi8(table, _mm512_and_si512(_mm512_srli_epi16(b, 4), low));
 }

@@ -8,13 +8,19 @@
  *   set1 load store add sub mul div fmaV(a,b,c)=a·b+c max min round   on V
  *   loadHalf loadBFloat  LANES numbers of 16 bits to V
  *   zeroI toFloat        VI; dot(acc, a, w): acc + pairs of int16 products; pair(p): two int16 everywhere
- *   loadCodes(p)         2·LANES int8 to VW
+ *   loadCodes(p)         2·LANES int8 to VW; loadSums(p): LANES int16 to the first of each pair of VW
  *   loadNibbles(p, t, lo, hi)  2·LANES bytes: VW of the low and of the high nibbles through table t
+ *   VQ, VB               four unsigned bytes everywhere, quad(p); 4·LANES int8, loadBytes(p);
+ *                        dotBytes(acc, q, w): acc + sums of four products, exact (no saturation on the way)
+ *   loadNibbleBytes(p, t, lo, hi)  4·LANES bytes: VB of the low and of the high nibbles through table t
  *   scale2(a, t)         a·2^n of t = 1.5·2^23 + n, where a and the result are normal
  *   sumLanes maxLanes    of V: lane i and lane i + LANES/2, then LANES/4, … 1
  *   transpose(rows)      LANES V, in place
  *   selectV(m, a, b)      a where m < 0, else b, by lanes
  *   SET                  the name of the set, a C identifier
+ *
+ * and, where the defaults below do not fit, FLOAT_ROWS (rows of a tile of float forms), EXACT_UNIT (gsk_form.unit of
+ * exact matrices) and GSK_CODES (the file of the tiles of codes forms).
  */
 #include <string.h>
 
@@ -23,6 +29,12 @@
 #define GSK_UNROLL _Pragma("GCC unroll 16")
 #endif
 #define PARTS (GSK_LANES / LANES)
+#ifndef FLOAT_ROWS
+#define FLOAT_ROWS (2 * TILE_ROWS) /* half of the accumulators of codes: no integers */
+#endif
+#ifndef EXACT_UNIT
+#define EXACT_UNIT 2
+#endif
 
 /* each file uses those before it */
 #include "kernels_numbers.h"
@@ -37,6 +49,7 @@
 const gsk_kernel_set GSK_JOIN(gsk_, SET) = {
     .name = GSK_STRING(SET),
     .linear = linear,
+    .exact_unit = EXACT_UNIT,
     .prepare_exact = prepareExact,
     .prepare_fast = prepareFast,
     .norm = normRow,

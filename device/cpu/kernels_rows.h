@@ -1,46 +1,50 @@
 /* Steps over one row: activations to codes, norm, activation, rotation, mean; see kernels_body.h. */
-/* Rounds k values times q to int16 codes of at most `most` and sums them by 16. k is a multiple of 16. */
-GSK_INLINE void roundCodes(const float *x, int64_t k, float q, V most, int16_t *codes, int32_t *sums) {
+/* Rounds 16 values times q to integers of at most `most`; their sum. */
+GSK_INLINE int32_t roundLanes(const float *x, float q, V most, int32_t *codes) {
+  float lane[GSK_LANES] __attribute__((aligned(64)));
+  for (int v = 0; v < PARTS; v++) store(lane + v * LANES, minV(roundV(mul(load(x + v * LANES), set1(q))), most));
+  int32_t sum = 0;
+  for (int j = 0; j < GSK_LANES; j++) sum += codes[j] = (int32_t)lane[j];
+  return sum;
+}
+
+static void prepareExact(const float *x, int64_t k, void *row, float *scale, int32_t *sums) {
+  V m = set1(0.0f);
+  for (int64_t i = 0; i < k; i += LANES) {
+    V y = load(x + i);
+    m = maxV(m, maxV(y, sub(set1(0.0f), y)));
+  }
+  float top = maxLanes(m);
+  /* rows too small to divide by become zero: their reciprocal would be infinite */
+  float q = top > 1e-30f ? GSK_ACTIVATION_MAX / top : 0.0f;
+  *scale = top / GSK_ACTIVATION_MAX;
   for (int64_t i = 0; i < k; i += GSK_LANES) {
-    float lane[GSK_LANES] __attribute__((aligned(64)));
-    for (int v = 0; v < PARTS; v++) store(lane + v * LANES, minV(roundV(mul(load(x + i + v * LANES), set1(q))), most));
-    int32_t sum = 0;
-    for (int j = 0; j < GSK_LANES; j++) {
-      codes[i + j] = (int16_t)(int32_t)lane[j];
-      sum += codes[i + j];
-    }
-    sums[i / GSK_LANES] = sum;
+    int32_t codes[GSK_LANES];
+    sums[i / GSK_LANES] = roundLanes(x + i, q, set1(GSK_ACTIVATION_MAX), codes);
+#if EXACT_UNIT == 4
+    uint8_t *at = (uint8_t *)row + i / 32 * 64 + i % 32;
+    for (int j = 0; j < GSK_LANES; j++) at[j] = (uint8_t)(codes[j] >> 8), at[32 + j] = (uint8_t)codes[j];
+#else
+    for (int j = 0; j < GSK_LANES; j++) ((int16_t *)row)[i + j] = (int16_t)codes[j];
+#endif
   }
 }
 
-static void prepareExact(const float *x, int64_t k, int16_t *codes, float *scale, int32_t *sums) {
-  V m[PARTS];
-  for (int v = 0; v < PARTS; v++) m[v] = set1(0.0f);
-  for (int64_t i = 0; i < k; i += GSK_LANES)
-    for (int v = 0; v < PARTS; v++) {
-      V y = load(x + i + v * LANES);
-      m[v] = maxV(m[v], maxV(y, sub(set1(0.0f), y)));
-    }
-  float largest = foldMax(m);
-  /* rows too small to divide by become zero: their reciprocal would be infinite */
-  float q = largest > 1e-30f ? GSK_ACTIVATION_MAX / largest : 0.0f;
-  *scale = largest / GSK_ACTIVATION_MAX;
-  roundCodes(x, k, q, set1(GSK_ACTIVATION_MAX), codes, sums);
-}
-
-static void prepareFast(const float *x, int64_t k, int16_t *codes, float *scales, int32_t *sums) {
-  for (int64_t i = 0; i < k; i += GSK_BLOCK) {
-    float lo = 0.0f, hi = 0.0f;
-    for (int j = 0; j < GSK_BLOCK; j++) {
-      lo = x[i + j] < lo ? x[i + j] : lo;
-      hi = x[i + j] > hi ? x[i + j] : hi;
-    }
-    /* x ≈ scale·(a − zero) with bytes a = round(x·q) + zero and zero = round(−lo·q): the kernels take
-     * a − zero = round(x·q), which must not exceed 255 − zero */
-    float range = hi - lo, q = range > 1e-30f ? 255.0f / range : 0.0f;
+static void prepareFast(const float *x, int64_t k, uint8_t *row, float *scales, int32_t *zeros, int32_t *sums) {
+  for (int64_t i = 0; i < k; i += GSK_BLOCK, x += GSK_BLOCK) {
+    V low = set1(0.0f), high = low;
+    for (int j = 0; j < GSK_BLOCK; j += LANES) low = minV(low, load(x + j)), high = maxV(high, load(x + j));
+    float lo = -maxLanes(sub(set1(0.0f), low)), range = maxLanes(high) - lo, q = range > 1e-30f ? 255.0f / range : 0.0f;
+    float below = __builtin_rintf(lo * q);
+    V most = set1(255.0f + below); /* code − zero must not exceed 255 − zero */
+    int32_t zero = -(int32_t)below;
     scales[i / GSK_BLOCK] = range / 255.0f;
-    V most = add(set1(255.0f), roundV(set1(lo * q)));
-    roundCodes(x + i, GSK_BLOCK, q, most, codes + i, sums + i / GSK_LANES);
+    zeros[i / GSK_BLOCK] = -zero & 0xffff;
+    for (int h = 0; h < GSK_BLOCK; h += GSK_LANES) {
+      int32_t codes[GSK_LANES];
+      sums[(i + h) / GSK_LANES] = roundLanes(x + h, q, most, codes);
+      for (int j = 0; j < GSK_LANES; j++) row[i + h + j] = (uint8_t)(codes[j] + zero);
+    }
   }
 }
 

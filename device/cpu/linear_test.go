@@ -33,7 +33,7 @@ func forms() (types []*quant.Type) {
 	seen := map[any]bool{}
 	for i := range quant.Types() {
 		t := &quant.Types()[i]
-		if form := formOf(t); t.Decode != nil && !seen[form] {
+		if form := kernelSets[0].form(t, device.Exact); t.Decode != nil && !seen[form] {
 			seen[form] = true
 			types = append(types, t)
 		}
@@ -162,9 +162,9 @@ func (m *product) want(w window) (want, bound []float64) {
 
 // run packs and multiplies with one set, all buffers at the fence; outputs are [rows][n] with gaps.
 func (m *product) run(s *kernelSet, f *fence, w window) []float32 {
-	size, err := packedBytes(m.spec)
+	size, err := s.packedBytes(m.spec, m.precision)
 	require.NoError(f.t, err)
-	p := newPacker(m.spec, place(f, make([]byte, size)))
+	p := s.newPacker(m.spec, m.precision, place(f, make([]byte, size)))
 	if m.spec.Type.Codes != nil {
 		require.NoError(f.t, p.PackCodes(0, place(f, m.codes), place(f, m.scales), place(f, m.mins)))
 	} else {
@@ -181,19 +181,19 @@ func (m *product) run(s *kernelSet, f *fence, w window) []float32 {
 		s.linearFloats(p, place(f, x), gap, bias, out, stride, w)
 		return out
 	}
-	s.linearCodes(p, m.precision, m.prepare(s, f), bias, out, stride, w)
+	s.linearCodes(p, m.prepare(s, f), bias, out, stride, w)
 	return out
 }
 
 func (m *product) outStride() int { return m.n + 5 }
 
 func (m *product) prepare(s *kernelSet, f *fence) preparedRows {
-	scales := scalesPerRow(m.precision == device.Fast, m.k)
-	a := preparedRows{codes: place(f, make([]int16, m.rows*m.k)), scales: place(f, make([]float32, m.rows*scales)),
-		sums: place(f, make([]int32, m.rows*m.k/16))}
+	stride, scales := codesStride(m.k), scalesPerRow(m.precision, m.k)
+	a := preparedRows{codes: place(f, make([]byte, (m.rows-1)*stride+codesBytes(m.precision, m.k))), scales: place(f, make([]float32, m.rows*scales)),
+		zeros: place(f, make([]int32, m.rows*m.k/32)), sums: place(f, make([]int32, m.rows*m.k/16))}
 	for r := range m.rows {
 		x := place(f, m.x[r*m.k:][:m.k])
-		s.prepare(m.precision, x, preparedRows{a.codes[r*m.k:], a.scales[r*scales:], a.sums[r*m.k/16:]})
+		s.prepare(m.precision, x, preparedRows{a.codes[r*stride:], a.scales[r*scales:], a.zeros[r*m.k/32:], a.sums[r*m.k/16:]})
 	}
 	return a
 }

@@ -22,23 +22,35 @@ static void put_number(uint8_t *p, int half, int64_t column, float value) {
   }
 }
 
-/* The codes of one sub-block of one column; the block's numbers begin where the result points. */
+/* The codes of one sub-block of one column; the block's numbers begin where the result points. Codes of 4 bits
+ * are indices into the table. */
 static uint8_t *put_codes(const gsk_form *f, uint8_t *block, int64_t column, const int8_t *codes, int sub) {
+  int unit = f->unit;
+  uint8_t *at = block + unit * column;
   if (f->storage == GSK_CODES8) {
-    for (int u = 0; u < sub / 2; u++) memcpy(block + u * 2 * GSK_PANEL + 2 * column, codes + 2 * u, 2);
+    for (int u = 0; u < sub / unit; u++, at += unit * GSK_PANEL, codes += unit)
+      for (int j = 0; j < unit; j++) at[j] = (uint8_t)codes[j];
     return block + GSK_PANEL * sub;
   }
-  for (int u = 0; u < sub / 4; u++)
-    for (int j = 0; j < 2; j++)
-      block[u * 2 * GSK_PANEL + 2 * column + j] = (uint8_t)((codes[4 * u + j] & 15) | codes[4 * u + 2 + j] << 4);
+  for (int u = 0; u < sub / unit / 2; u++, at += unit * GSK_PANEL, codes += 2 * unit)
+    for (int j = 0; j < unit; j++) at[j] = (uint8_t)((codes[j] & 15) | codes[unit + j] << 4);
   return block + GSK_PANEL * sub / 2;
+}
+
+/* The sum of a sub-block's codes, behind its numbers. */
+static void put_sum(const gsk_form *f, uint8_t *numbers, int64_t column, const int8_t *codes, int sub) {
+  if (!f->fast) return;
+  int16_t sum = 0;
+  for (int i = 0; i < sub; i++) sum = (int16_t)(sum + (f->storage == GSK_CODES4 ? f->table[codes[i] & 15] : codes[i]));
+  memcpy(numbers + GSK_PANEL * gsk_number_bytes(f) + 2 * column, &sum, 2);
 }
 
 /* One sub-block of one column. */
 static void put_sub_block(const gsk_form *f, uint8_t *block, int64_t column, const int8_t *codes, float scale, float min) {
-  block = put_codes(f, block, column, codes, f->sub_block);
-  put_number(block, f->half_scale, column, scale);
-  if (f->has_min) put_number(block + GSK_PANEL * (f->half_scale ? 2 : 4), f->half_scale, column, min);
+  uint8_t *numbers = put_codes(f, block, column, codes, f->sub_block);
+  put_number(numbers, f->half_scale, column, scale);
+  if (f->has_min) put_number(numbers + GSK_PANEL * (f->half_scale ? 2 : 4), f->half_scale, column, min);
+  put_sum(f, numbers, column, codes, f->sub_block);
 }
 
 /* Where the panels' next sub-block goes. */
@@ -69,7 +81,9 @@ void gsk_pack_blocks(const gsk_matrix *m, int64_t first, int64_t n, const uint8_
       codes = spread;
     }
     int64_t column = p.row % GSK_PANEL;
-    memcpy(put_codes(f, take_place(m, &p), column, codes, ELEMENTS) + HALF * column, blocks, HALF);
+    uint8_t *numbers = put_codes(f, take_place(m, &p), column, codes, ELEMENTS);
+    memcpy(numbers + HALF * column, blocks, HALF);
+    put_sum(f, numbers, column, codes, ELEMENTS);
   }
 }
 

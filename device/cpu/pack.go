@@ -18,8 +18,8 @@ var floatForms = map[string]C.int32_t{"F16": C.GSK_F16, "BF16": C.GSK_BF16}
 // blockTypes: matrices of these types are packed from the file's blocks, without codes and scales in between.
 var blockTypes = map[string]bool{"Q8_0": true, "Q4_0": true, "IQ4_NL": true}
 
-// formOf is the packed form of a matrix's type.
-func formOf(t *quant.Type) C.gsk_form {
+// form is the packed form of a matrix's type for the set's kernels.
+func (k *kernelSet) form(t *quant.Type, p device.Precision) C.gsk_form {
 	c := t.Codes
 	if c == nil {
 		storage, narrow := floatForms[t.Name]
@@ -28,7 +28,11 @@ func formOf(t *quant.Type) C.gsk_form {
 		}
 		return C.gsk_form{storage: storage}
 	}
-	f := C.gsk_form{storage: C.GSK_CODES8, sub_block: C.int32_t(c.SubBlock), has_min: flag(c.Min), half_scale: flag(c.HalfScale)}
+	f := C.gsk_form{storage: C.GSK_CODES8, sub_block: C.int32_t(c.SubBlock), has_min: flag(c.Min), half_scale: flag(c.HalfScale),
+		unit: k.set.exact_unit}
+	if p == device.Fast {
+		f.unit, f.fast = 4, 1
+	}
 	if c.Bits == 4 {
 		f.storage = C.GSK_CODES4
 		for i, v := range c.Table {
@@ -49,7 +53,7 @@ func flag(b bool) C.int32_t {
 func isCodes(f *C.gsk_form) bool { return f.storage == C.GSK_CODES8 || f.storage == C.GSK_CODES4 }
 
 // packedBytes is what a tensor takes on this device, a multiple of 64.
-func packedBytes(s device.TensorSpec) (int64, error) {
+func (k *kernelSet) packedBytes(s device.TensorSpec, p device.Precision) (int64, error) {
 	elements, ok := s.Shape.Elements()
 	if !ok {
 		return 0, errs.New(errs.ModelTensor, s.Name, "tensor %s has an impossible shape %v", s.Name, s.Shape)
@@ -59,7 +63,7 @@ func packedBytes(s device.TensorSpec) (int64, error) {
 	case device.Lookup:
 		n, ok = s.Type.Bytes(elements)
 	case device.Matrix:
-		m := matrixOf(s, nil)
+		m := k.matrix(s, p, nil)
 		n = int64(m.panel_bytes) * ((s.Shape.Rows() + C.GSK_PANEL - 1) / C.GSK_PANEL)
 	}
 	if !ok {
@@ -68,8 +72,8 @@ func packedBytes(s device.TensorSpec) (int64, error) {
 	return (n + C.GSK_ALIGN - 1) / C.GSK_ALIGN * C.GSK_ALIGN, nil
 }
 
-func matrixOf(s device.TensorSpec, data []byte) C.gsk_matrix {
-	m := C.gsk_matrix{n: C.int64_t(s.Shape.Rows()), k: C.int64_t(s.Shape.Columns()), form: formOf(s.Type)}
+func (k *kernelSet) matrix(s device.TensorSpec, p device.Precision, data []byte) C.gsk_matrix {
+	m := C.gsk_matrix{n: C.int64_t(s.Shape.Rows()), k: C.int64_t(s.Shape.Columns()), form: k.form(s.Type, p)}
 	m.data = (*C.uint8_t)(unsafe.SliceData(data))
 	m.panel_bytes = C.int64_t(C.gsk_panel_bytes(&m.form, m.k))
 	return m
@@ -82,13 +86,13 @@ type packer struct {
 	matrix *C.gsk_matrix // Matrix only
 }
 
-func newPacker(s device.TensorSpec, data []byte) *packer {
-	p := &packer{spec: s, data: data}
+func (k *kernelSet) newPacker(s device.TensorSpec, p device.Precision, data []byte) *packer {
+	to := &packer{spec: s, data: data}
 	if s.Role == device.Matrix {
-		m := matrixOf(s, data)
-		p.matrix = &m
+		m := k.matrix(s, p, data)
+		to.matrix = &m
 	}
-	return p
+	return to
 }
 
 func (p *packer) Feed() device.Feed {
@@ -140,10 +144,10 @@ type weights struct {
 }
 
 // WeightBytes implements device.Device.
-func (d *Device) WeightBytes(specs []device.TensorSpec, _ device.Precision) (int64, error) {
+func (d *Device) WeightBytes(specs []device.TensorSpec, p device.Precision) (int64, error) {
 	total := int64(0)
 	for _, s := range specs {
-		n, err := packedBytes(s)
+		n, err := d.set.packedBytes(s, p)
 		if err != nil {
 			return 0, err
 		}
@@ -157,7 +161,7 @@ func (d *Device) NewWeights(specs []device.TensorSpec, p device.Precision) (devi
 	w := &weights{device: d, specs: specs, offsets: make([]int64, len(specs)), precision: p, builders: make([]*device.TensorBuilder, len(specs))}
 	total := int64(0)
 	for i, s := range specs {
-		n, err := packedBytes(s)
+		n, err := d.set.packedBytes(s, p)
 		if err != nil {
 			return nil, err
 		}
@@ -173,12 +177,12 @@ func (d *Device) NewWeights(specs []device.TensorSpec, p device.Precision) (devi
 }
 
 func (w *weights) data(i device.TensorID) []byte {
-	n, _ := packedBytes(w.specs[i])
+	n, _ := w.device.set.packedBytes(w.specs[i], w.precision)
 	return w.region.Bytes()[w.offsets[i]:][:n]
 }
 
 func (w *weights) Builder(i int) *device.TensorBuilder {
-	w.builders[i] = device.NewTensorBuilder(w.specs[i], newPacker(w.specs[i], w.data(device.TensorID(i))))
+	w.builders[i] = device.NewTensorBuilder(w.specs[i], w.device.set.newPacker(w.specs[i], w.precision, w.data(device.TensorID(i))))
 	return w.builders[i]
 }
 

@@ -30,21 +30,26 @@ func TestBlocksPackAsCodesDo(t *testing.T) {
 		require.True(t, ok)
 		const rows, columns = 37, 96
 		s := device.TensorSpec{Name: "m", Shape: tensor.Shape{rows, columns}, Type: typ, Role: device.Matrix}
-		n, err := packedBytes(s)
-		require.NoError(t, err)
 		blocks := saneBlocks(r, typ, rows*columns, device.Matrix)
-		want, got := offHeap(t, n), offHeap(t, n)
 		codes, scales := make([]int8, rows*columns), make([]float32, rows*columns/32)
 		typ.Codes.Expand(codes, scales, nil, blocks)
-		require.NoError(t, newPacker(s, want).PackCodes(0, codes, scales, nil))
-		p := newPacker(s, got)
-		require.Equal(t, device.FeedBlocks, p.Feed())
-		for first, part := 0, 1; first < len(blocks); part += 2 {
-			now := blocks[first:min(first+part*typ.BlockBytes, len(blocks))]
-			require.NoError(t, p.PackBlocks(int64(first/typ.BlockBytes*32), now))
-			first += len(now)
+		for i := range kernelSets {
+			for _, precision := range []device.Precision{device.Exact, device.Fast} {
+				set := &kernelSets[i]
+				n, err := set.packedBytes(s, precision)
+				require.NoError(t, err)
+				want, got := offHeap(t, n), offHeap(t, n)
+				require.NoError(t, set.newPacker(s, precision, want).PackCodes(0, codes, scales, nil))
+				p := set.newPacker(s, precision, got)
+				require.Equal(t, device.FeedBlocks, p.Feed())
+				for first, part := 0, 1; first < len(blocks); part += 2 {
+					now := blocks[first:min(first+part*typ.BlockBytes, len(blocks))]
+					require.NoError(t, p.PackBlocks(int64(first/typ.BlockBytes*32), now))
+					first += len(now)
+				}
+				require.Equal(t, want, got, "%s, %s", name, set.name)
+			}
 		}
-		require.Equal(t, want, got, name)
 	}
 }
 
@@ -53,9 +58,9 @@ func BenchmarkPack(b *testing.B) {
 	for _, name := range []string{"Q8_0", "Q4_0", "Q4_K", "F16", "F32"} {
 		typ, _ := quant.ByName(name)
 		s := device.TensorSpec{Name: "m", Shape: tensor.Shape{768, 3072}, Type: typ, Role: device.Matrix}
-		n, _ := packedBytes(s)
+		n, _ := kernelSets[0].packedBytes(s, device.Exact)
 		blocks := saneBlocks(rand.New(rand.NewPCG(1, 2)), typ, 768*3072, device.Matrix)
-		p := newPacker(s, offHeap(b, n))
+		p := kernelSets[0].newPacker(s, device.Exact, offHeap(b, n))
 		b.Run(name, func(b *testing.B) {
 			b.SetBytes(int64(len(blocks)))
 			for b.Loop() {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
-	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -63,23 +62,27 @@ func TestPrepareAtTheFence(t *testing.T) {
 func checkPrepare(t *testing.T, precision device.Precision, x []float32) {
 	k := len(x)
 	m := &product{precision: precision, rows: 1, k: k, x: x}
-	var codes []int16
+	var codes []int32
 	scales := everySet(t, func(s *kernelSet, f *fence) []float32 {
 		a := m.prepare(s, f)
 		for i, sum := range a.sums {
-			for _, c := range a.codes[16*i:][:16] {
-				sum -= int32(c)
+			for j := range 16 {
+				sum -= a.code(s, precision, 16*i+j)
 			}
 			require.Zero(t, sum, "%s: the sum of 16 codes", s.name)
 		}
-		if codes == nil {
-			codes = slices.Clone(a.codes)
+		got := make([]int32, k)
+		for i := range got {
+			got[i] = a.code(s, precision, i)
 		}
-		require.Equal(t, codes, a.codes, s.name)
+		if codes == nil {
+			codes = got
+		}
+		require.Equal(t, codes, got, s.name)
 		return a.scales
 	})
 	for i, c := range codes {
-		require.LessOrEqual(t, max(c, -c), int16(32512))
+		require.LessOrEqual(t, max(c, -c), int32(32512))
 		scale := float64(scales[i*len(scales)/k])
 		require.InDelta(t, float64(x[i]), float64(c)*scale, 0.51*scale+1e-30)
 	}
