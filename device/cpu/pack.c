@@ -22,19 +22,28 @@ static void put_number(uint8_t *p, int half, int64_t column, float value) {
   }
 }
 
+/* unit codes that lie together: 2 or 4, a constant where this is inlined, so that each copy is one move. Of 4 bits two
+ * such rows share bytes, the later in the high nibbles. */
+static inline uint8_t *put_units(const gsk_form *f, uint8_t *block, int64_t column, const int8_t *codes, int sub, int unit) {
+  uint8_t *at = block + unit * column;
+  if (f->storage == GSK_CODES8) {
+    for (int k = 0; k < sub; k += unit, at += unit * GSK_PANEL) memcpy(at, codes + k, (size_t)unit);
+    return block + GSK_PANEL * sub;
+  }
+  for (int k = 0; k < sub; k += 2 * unit, at += unit * GSK_PANEL) {
+    uint32_t low = 0, high = 0;
+    memcpy(&low, codes + k, (size_t)unit);
+    memcpy(&high, codes + k + unit, (size_t)unit);
+    low = (low & 0x0f0f0f0f) | (high << 4 & 0xf0f0f0f0);
+    memcpy(at, &low, (size_t)unit);
+  }
+  return block + GSK_PANEL * sub / 2;
+}
+
 /* The codes of one sub-block of one column; the block's numbers begin where the result points. Codes of 4 bits
  * are indices into the table. */
 static uint8_t *put_codes(const gsk_form *f, uint8_t *block, int64_t column, const int8_t *codes, int sub) {
-  int unit = f->unit;
-  uint8_t *at = block + unit * column;
-  if (f->storage == GSK_CODES8) {
-    for (int u = 0; u < sub / unit; u++, at += unit * GSK_PANEL, codes += unit)
-      for (int j = 0; j < unit; j++) at[j] = (uint8_t)codes[j];
-    return block + GSK_PANEL * sub;
-  }
-  for (int u = 0; u < sub / unit / 2; u++, at += unit * GSK_PANEL, codes += 2 * unit)
-    for (int j = 0; j < unit; j++) at[j] = (uint8_t)((codes[j] & 15) | codes[unit + j] << 4);
-  return block + GSK_PANEL * sub / 2;
+  return f->unit == 2 ? put_units(f, block, column, codes, sub, 2) : put_units(f, block, column, codes, sub, 4);
 }
 
 /* The sum of a sub-block's codes, behind its numbers. */
@@ -53,62 +62,89 @@ static void put_sub_block(const gsk_form *f, uint8_t *block, int64_t column, con
   put_sum(f, numbers, column, codes, f->sub_block);
 }
 
-/* Where the panels' next sub-block goes. */
-typedef struct place {
-  int64_t row, block, blocks, bytes;
-} place;
+/* A run of elements within one panel: a part of a row, or whole rows, which then are taken column by column, so that
+ * a cache line of the panel is filled at once and not once a row. */
+typedef struct piece {
+  int64_t row, from, rows, columns;
+} piece;
 
-static place place_of(const gsk_matrix *m, int64_t first) {
-  return (place){first / m->k, first % m->k / m->form.sub_block, m->k / m->form.sub_block, gsk_codes_bytes(&m->form)};
+static piece piece_of(const gsk_matrix *m, int64_t first, int64_t n) {
+  int64_t row = first / m->k, from = first % m->k, left = m->k - from;
+  if (from || n < m->k) return (piece){row, from, 1, n < left ? n : left};
+  int64_t rows = n / m->k, room = GSK_PANEL - row % GSK_PANEL;
+  return (piece){row, 0, rows < room ? rows : room, m->k};
 }
 
-static uint8_t *take_place(const gsk_matrix *m, place *p) {
-  uint8_t *at = (uint8_t *)m->data + p->row / GSK_PANEL * m->panel_bytes + p->block * p->bytes;
-  if (++p->block == p->blocks) p->block = 0, p->row++;
-  return at;
+static uint8_t *panel_of(const gsk_matrix *m, int64_t row) { return (uint8_t *)m->data + row / GSK_PANEL * m->panel_bytes; }
+
+enum { HALF = 2 };
+
+/* A block of the file in its panel's block. */
+static void put_block(const gsk_form *f, uint8_t *at, int64_t column, const uint8_t *block) {
+  enum { ELEMENTS = 32 };
+  const int8_t *codes = (const int8_t *)block + HALF;
+  int8_t spread[ELEMENTS];
+  if (f->storage == GSK_F16) {
+    memcpy(at + HALF * column, block, HALF);
+    return;
+  }
+  if (f->storage == GSK_CODES4) { /* low nibbles are the first 16 elements */
+    for (int j = 0; j < ELEMENTS / 2; j++) spread[j] = codes[j] & 15, spread[j + ELEMENTS / 2] = codes[j] >> 4 & 15;
+    codes = spread;
+  }
+  uint8_t *numbers = put_codes(f, at, column, codes, ELEMENTS);
+  memcpy(numbers + HALF * column, block, HALF);
+  put_sum(f, numbers, column, codes, ELEMENTS);
 }
 
 void gsk_pack_blocks(const gsk_matrix *m, int64_t first, int64_t n, const uint8_t *blocks) {
-  enum { ELEMENTS = 32, HALF = 2 };
   const gsk_form *f = &m->form;
-  int64_t code_bytes = f->storage == GSK_CODES8 ? ELEMENTS : ELEMENTS / 2;
-  place p = place_of(m, first);
-  for (int64_t i = 0; i < n; i++, blocks += HALF + code_bytes) {
-    const int8_t *codes = (const int8_t *)blocks + HALF;
-    int8_t spread[ELEMENTS];
-    if (f->storage == GSK_CODES4) { /* low nibbles are the first 16 elements */
-      for (int j = 0; j < ELEMENTS / 2; j++) spread[j] = codes[j] & 15, spread[j + ELEMENTS / 2] = codes[j] >> 4 & 15;
-      codes = spread;
-    }
-    int64_t column = p.row % GSK_PANEL;
-    uint8_t *numbers = put_codes(f, take_place(m, &p), column, codes, ELEMENTS);
-    memcpy(numbers + HALF * column, blocks, HALF);
-    put_sum(f, numbers, column, codes, ELEMENTS);
+  int64_t elements = 1, block_bytes = HALF, bytes = HALF * GSK_PANEL; /* of a block, in the file and in a panel */
+  if (f->storage != GSK_F16) {
+    elements = f->sub_block;
+    block_bytes += f->storage == GSK_CODES8 ? elements : elements / 2;
+    bytes = gsk_codes_bytes(f);
+  }
+  for (int64_t end = first + n * elements; first < end;) {
+    piece p = piece_of(m, first, end - first);
+    uint8_t *at = panel_of(m, p.row) + p.from / elements * bytes;
+    int64_t across = p.columns / elements;
+    for (int64_t b = 0; b < across; b++, at += bytes)
+      for (int64_t r = 0; r < p.rows; r++) put_block(f, at, p.row % GSK_PANEL + r, blocks + (r * across + b) * block_bytes);
+    first += p.rows * p.columns;
+    blocks += p.rows * across * block_bytes;
   }
 }
 
 void gsk_pack_codes(const gsk_matrix *m, int64_t first, int64_t n, const int8_t *codes, const float *scales, const float *mins) {
-  int64_t sub = m->form.sub_block;
-  place p = place_of(m, first);
+  int64_t sub = m->form.sub_block, bytes = gsk_codes_bytes(&m->form);
   for (int64_t i = 0; i < n / sub; i++) {
-    int64_t column = p.row % GSK_PANEL;
-    put_sub_block(&m->form, take_place(m, &p), column, codes + i * sub, scales[i], mins ? mins[i] : 0.0f);
+    int64_t element = first + i * sub, row = element / m->k;
+    uint8_t *at = panel_of(m, row) + element % m->k / sub * bytes;
+    put_sub_block(&m->form, at, row % GSK_PANEL, codes + i * sub, scales[i], mins ? mins[i] : 0.0f);
+  }
+}
+
+/* A float32 in a form's storage. */
+static inline void put_float(int32_t storage, uint8_t *panel, int64_t at, float value) {
+  uint32_t bits;
+  uint16_t narrow;
+  memcpy(&bits, &value, 4);
+  switch (storage) {
+  case GSK_F32: memcpy(panel + 4 * at, &bits, 4); break;
+  case GSK_F16: narrow = to_half(value); memcpy(panel + 2 * at, &narrow, 2); break;
+  case GSK_BF16: narrow = (uint16_t)(bits >> 16); memcpy(panel + 2 * at, &narrow, 2); break;
   }
 }
 
 void gsk_pack_floats(const gsk_matrix *m, int64_t first, int64_t n, const float *values) {
-  int64_t row = first / m->k, k = first % m->k;
-  for (int64_t i = 0; i < n; i++) {
-    uint8_t *panel = (uint8_t *)m->data + row / GSK_PANEL * m->panel_bytes;
-    int64_t at = k * GSK_PANEL + row % GSK_PANEL;
-    uint32_t bits;
-    memcpy(&bits, &values[i], 4);
-    uint16_t narrow;
-    switch (m->form.storage) {
-    case GSK_F32: memcpy(panel + 4 * at, &bits, 4); break;
-    case GSK_F16: narrow = to_half(values[i]); memcpy(panel + 2 * at, &narrow, 2); break;
-    case GSK_BF16: narrow = (uint16_t)(bits >> 16); memcpy(panel + 2 * at, &narrow, 2); break;
-    }
-    if (++k == m->k) k = 0, row++;
+  for (int64_t end = first + n; first < end;) {
+    piece p = piece_of(m, first, end - first);
+    uint8_t *panel = panel_of(m, p.row);
+    for (int64_t k = 0; k < p.columns; k++)
+      for (int64_t r = 0; r < p.rows; r++)
+        put_float(m->form.storage, panel, (p.from + k) * GSK_PANEL + p.row % GSK_PANEL + r, values[r * p.columns + k]);
+    first += p.rows * p.columns;
+    values += p.rows * p.columns;
   }
 }

@@ -15,8 +15,8 @@ import (
 // floatForms: matrices of these types keep their 16 bits; every other type without codes becomes float32.
 var floatForms = map[string]C.int32_t{"F16": C.GSK_F16, "BF16": C.GSK_BF16}
 
-// blockTypes: matrices of these types are packed from the file's blocks, without codes and scales in between.
-var blockTypes = map[string]bool{"Q8_0": true, "Q4_0": true, "IQ4_NL": true}
+// blockTypes: matrices of these types are packed from the file's blocks, without codes and scales or floats in between.
+var blockTypes = map[string]bool{"Q8_0": true, "Q4_0": true, "IQ4_NL": true, "F16": true}
 
 // form is the packed form of a matrix's type for the set's kernels.
 func (k *kernelSet) form(t *quant.Type, p device.Precision) C.gsk_form {

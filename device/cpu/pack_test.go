@@ -28,6 +28,9 @@ func TestBlocksPackAsCodesDo(t *testing.T) {
 	for name := range blockTypes {
 		typ, ok := quant.ByName(name)
 		require.True(t, ok)
+		if typ.Codes == nil {
+			continue // TestFloatsPackAlikeInAnyParts
+		}
 		const rows, columns = 37, 96
 		s := device.TensorSpec{Name: "m", Shape: tensor.Shape{rows, columns}, Type: typ, Role: device.Matrix}
 		blocks := saneBlocks(r, typ, rows*columns, device.Matrix)
@@ -42,13 +45,54 @@ func TestBlocksPackAsCodesDo(t *testing.T) {
 				require.NoError(t, set.newPacker(s, precision, want).PackCodes(0, codes, scales, nil))
 				p := set.newPacker(s, precision, got)
 				require.Equal(t, device.FeedBlocks, p.Feed())
-				for first, part := 0, 1; first < len(blocks); part += 2 {
-					now := blocks[first:min(first+part*typ.BlockBytes, len(blocks))]
-					require.NoError(t, p.PackBlocks(int64(first/typ.BlockBytes*32), now))
-					first += len(now)
-				}
-				require.Equal(t, want, got, "%s, %s", name, set.name)
+				inParts(len(blocks)/typ.BlockBytes, columns/32, func(from, to int) {
+					clear(got)
+					require.NoError(t, p.PackBlocks(0, blocks[:from*typ.BlockBytes]))
+					require.NoError(t, p.PackBlocks(int64(from*32), blocks[from*typ.BlockBytes:to*typ.BlockBytes]))
+					require.NoError(t, p.PackBlocks(int64(to*32), blocks[to*typ.BlockBytes:]))
+					require.Equal(t, want, got, "%s, %s, cut at %d and %d", name, set.name, from, to)
+				})
 			}
+		}
+	}
+}
+
+// inParts calls fn with places to cut n things, of which perRow make a row, in three: before, at and behind the ends
+// of rows and of the first panel, and nowhere.
+func inParts(n, perRow int, fn func(from, to int)) {
+	panel := 32 * perRow
+	for _, cut := range [][2]int{{0, n}, {1, n - 1}, {perRow, panel}, {perRow - 1, panel + 1}, {perRow + 1, panel - 1}, {2 * perRow, panel + 2*perRow}} {
+		fn(cut[0], cut[1])
+	}
+}
+
+// TestFloatsPackAlikeInAnyParts: wherever the parts are cut, each value goes where it goes alone.
+func TestFloatsPackAlikeInAnyParts(t *testing.T) {
+	const rows, columns = 37, 20
+	for _, name := range []string{"F32", "F16", "BF16"} {
+		typ, _ := quant.ByName(name)
+		s := device.TensorSpec{Name: "m", Shape: tensor.Shape{rows, columns}, Type: typ, Role: device.Matrix}
+		blocks, values := saneBlocks(rand.New(rand.NewPCG(23, 24)), typ, rows*columns, device.Matrix), make([]float32, rows*columns)
+		typ.Decode(values, blocks)
+		n, err := kernelSets[0].packedBytes(s, device.Exact)
+		require.NoError(t, err)
+		want, got := offHeap(t, n), offHeap(t, n)
+		alone := kernelSets[0].newPacker(s, device.Exact, want)
+		for i := range values {
+			require.NoError(t, alone.PackFloats(int64(i), values[i:i+1]))
+		}
+		p := kernelSets[0].newPacker(s, device.Exact, got)
+		inParts(len(values), columns, func(from, to int) {
+			clear(got)
+			require.NoError(t, p.PackFloats(0, values[:from]))
+			require.NoError(t, p.PackFloats(int64(from), values[from:to]))
+			require.NoError(t, p.PackFloats(int64(to), values[to:]))
+			require.Equal(t, want, got, "%s, cut at %d and %d", name, from, to)
+		})
+		if blockTypes[name] {
+			clear(got)
+			require.NoError(t, p.PackBlocks(0, blocks))
+			require.Equal(t, want, got, "%s as blocks", name)
 		}
 	}
 }

@@ -27,6 +27,8 @@ type Type struct {
 	Codes *CodesForm
 	// Swap lists the multi-byte fields of a block, for big-endian files.
 	Swap []Field
+	// Halves says that the fields of Swap are IEEE halves and all that can make a value NaN or infinite.
+	Halves bool
 }
 
 // Field is a run of equal numbers in a block: Count numbers of Size bytes from byte Offset on.
@@ -54,16 +56,16 @@ var (
 
 var types = []Type{
 	{ID: 0, Name: "F32", BlockElements: 1, BlockBytes: 4, Decode: decodeF32, Swap: []Field{{0, 4, 1}}},
-	{ID: 1, Name: "F16", BlockElements: 1, BlockBytes: 2, Decode: decodeF16, Swap: half0},
-	{ID: 2, Name: "Q4_0", BlockElements: 32, BlockBytes: 18, Decode: decodeQ4_0, Swap: half0,
+	{ID: 1, Name: "F16", BlockElements: 1, BlockBytes: 2, Decode: decodeF16, Swap: half0, Halves: true},
+	{ID: 2, Name: "Q4_0", BlockElements: 32, BlockBytes: 18, Decode: decodeQ4_0, Swap: half0, Halves: true,
 		Codes: &CodesForm{Bits: 4, SubBlock: 32, HalfScale: true, Table: symmetric4, Expand: expandQ4_0}},
-	{ID: 3, Name: "Q4_1", BlockElements: 32, BlockBytes: 20, Decode: decodeQ4_1, Swap: halfPair0,
+	{ID: 3, Name: "Q4_1", BlockElements: 32, BlockBytes: 20, Decode: decodeQ4_1, Swap: halfPair0, Halves: true,
 		Codes: &CodesForm{Bits: 4, SubBlock: 32, Min: true, HalfScale: true, Table: linear4, Expand: expandQ4_1}},
-	{ID: 6, Name: "Q5_0", BlockElements: 32, BlockBytes: 22, Decode: decodeQ5_0, Swap: half0,
+	{ID: 6, Name: "Q5_0", BlockElements: 32, BlockBytes: 22, Decode: decodeQ5_0, Swap: half0, Halves: true,
 		Codes: &CodesForm{Bits: 8, SubBlock: 32, HalfScale: true, Expand: expandQ5_0}},
-	{ID: 7, Name: "Q5_1", BlockElements: 32, BlockBytes: 24, Decode: decodeQ5_1, Swap: halfPair0,
+	{ID: 7, Name: "Q5_1", BlockElements: 32, BlockBytes: 24, Decode: decodeQ5_1, Swap: halfPair0, Halves: true,
 		Codes: &CodesForm{Bits: 8, SubBlock: 32, Min: true, HalfScale: true, Expand: expandQ5_1}},
-	{ID: 8, Name: "Q8_0", BlockElements: 32, BlockBytes: 34, Decode: decodeQ8_0, Swap: half0,
+	{ID: 8, Name: "Q8_0", BlockElements: 32, BlockBytes: 34, Decode: decodeQ8_0, Swap: half0, Halves: true,
 		Codes: &CodesForm{Bits: 8, SubBlock: 32, HalfScale: true, Expand: expandQ8_0}},
 	{ID: 9, Name: "Q8_1", BlockElements: 32, BlockBytes: 36, Swap: halfPair0},
 	{ID: 10, Name: "Q2_K", BlockElements: 256, BlockBytes: 84, Decode: decodeQ2K, Swap: []Field{{80, 2, 2}},
@@ -81,7 +83,7 @@ var types = []Type{
 	{ID: 17, Name: "IQ2_XS", BlockElements: 256, BlockBytes: 74, Decode: decodeIQ2XS, Swap: []Field{{0, 2, 33}}},
 	{ID: 18, Name: "IQ3_XXS", BlockElements: 256, BlockBytes: 98, Decode: decodeIQ3XXS, Swap: half0},
 	{ID: 19, Name: "IQ1_S", BlockElements: 256, BlockBytes: 50, Decode: decodeIQ1S, Swap: []Field{{0, 2, 1}, {34, 2, 8}}},
-	{ID: 20, Name: "IQ4_NL", BlockElements: 32, BlockBytes: 18, Decode: decodeIQ4NL, Swap: half0,
+	{ID: 20, Name: "IQ4_NL", BlockElements: 32, BlockBytes: 18, Decode: decodeIQ4NL, Swap: half0, Halves: true,
 		Codes: &CodesForm{Bits: 4, SubBlock: 32, HalfScale: true, Table: iq4Values, Expand: expandIQ4NL}},
 	{ID: 21, Name: "IQ3_S", BlockElements: 256, BlockBytes: 110, Decode: decodeIQ3S, Swap: half0},
 	{ID: 22, Name: "IQ2_S", BlockElements: 256, BlockBytes: 82, Decode: decodeIQ2S, Swap: half0},
@@ -157,8 +159,8 @@ func reverse(b []byte) {
 	}
 }
 
-// FirstBadBlock is the index of the first block with a NaN or infinite scale or min, -1 if there is none, of a
-// type with half scales: its multi-byte fields are just those (a test says so), and nothing else is looked at.
+// FirstBadBlock is the index of the first block with a NaN or infinite number, -1 if there is none, of a type of
+// Halves. It looks at nothing else of the blocks.
 func (t *Type) FirstBadBlock(blocks []byte) int {
 	const exponent = 0x7c // of a half's high byte
 	first := -1

@@ -118,23 +118,23 @@ func TestHalfScalesAreHalves(t *testing.T) {
 	}
 }
 
-// TestFirstBadBlock: it finds what a look at all scales and mins finds.
+// TestFirstBadBlock: it finds what a look at all values finds.
 func TestFirstBadBlock(t *testing.T) {
 	r := rand.New(rand.NewPCG(7, 8))
 	for i := range types {
 		row := &types[i]
-		if row.Codes == nil || !row.Codes.HalfScale {
+		if !row.Halves {
+			require.False(t, row.Codes != nil && row.Codes.HalfScale, row.Name)
 			continue
 		}
 		const n = 20 // 1 in 32 random halves is not finite: some runs have no bad block, some several
 		found := map[int]bool{}
 		for range 300 {
-			blocks := randomBlocks(r, n*row.BlockBytes)
-			scales, mins := make([]float32, n), make([]float32, n)
-			row.Codes.Expand(make([]int8, n*row.BlockElements), scales, mins, blocks)
-			want := FirstNonFinite(scales)
-			if m := FirstNonFinite(mins); m >= 0 && (want < 0 || m < want) {
-				want = m
+			blocks, values := randomBlocks(r, n*row.BlockBytes), make([]float32, n*row.BlockElements)
+			row.Decode(values, blocks)
+			want := FirstNonFinite(values)
+			if want > 0 {
+				want /= row.BlockElements
 			}
 			require.Equal(t, want, row.FirstBadBlock(blocks), row.Name)
 			found[want] = true

@@ -90,17 +90,17 @@ func (p *ChunkProcessor) decode(c *TensorChunk) ([]float32, error) {
 }
 
 func (p *ChunkProcessor) check(c *TensorChunk) error {
-	form := c.Tensor.Type.Codes
+	t := c.Tensor.Type
 	switch {
-	case form == nil:
-		return p.each(c, func(part *TensorChunk) error { _, err := p.decode(part); return err })
-	case !form.HalfScale:
+	case t.Halves:
+		if i := t.FirstBadBlock(c.Blocks); i >= 0 {
+			return nonFinite(c, i)
+		}
+		return nil
+	case t.Codes != nil:
 		return p.each(c, func(part *TensorChunk) error { _, _, _, err := p.expand(part); return err })
 	}
-	if i := c.Tensor.Type.FirstBadBlock(c.Blocks); i >= 0 {
-		return nonFinite(c, i)
-	}
-	return nil
+	return p.each(c, func(part *TensorChunk) error { _, err := p.decode(part); return err })
 }
 
 func (p *ChunkProcessor) appendFloats(c *TensorChunk, b *device.TensorBuilder) error {
