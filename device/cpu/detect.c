@@ -1,15 +1,23 @@
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
 #include "detect.h"
 
 #include <string.h>
 
 #if defined(__x86_64__)
 #include <cpuid.h>
+#ifdef __linux__
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 
 /* bits of CPUID leaves and of XCR0, which says what registers the system saves */
 static const struct { const char *name; unsigned leaf, sub, reg, bit, xcr0; } features[] = {
     {"fma", 1, 0, 2, 12, 0x6},       {"f16c", 1, 0, 2, 29, 0x6},      {"avx2", 7, 0, 1, 5, 0x6},
     {"avx512f", 7, 0, 1, 16, 0xe6},  {"avx512dq", 7, 0, 1, 17, 0xe6}, {"avx512bw", 7, 0, 1, 30, 0xe6},
     {"avx512vl", 7, 0, 1, 31, 0xe6}, {"avx512vnni", 7, 0, 2, 11, 0xe6}, {"avxvnni", 7, 1, 0, 4, 0x6},
+    {"amx-tile", 7, 0, 3, 24, 0x600e6}, {"amx-int8", 7, 0, 3, 25, 0x600e6},
 };
 
 static unsigned xcr0(void) {
@@ -19,12 +27,24 @@ static unsigned xcr0(void) {
   return a;
 }
 
+/* Linux gives tile registers, 8 KiB that signal frames must hold too, only to processes that ask; it refuses where
+ * a thread's alternate signal stack would be too small. */
+static int tile_permission(void) {
+#ifdef __linux__
+  enum { ARCH_REQ_XCOMP_PERM = 0x1023, XFEATURE_XTILEDATA = 18 };
+  return syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA) == 0;
+#else
+  return 0;
+#endif
+}
+
 int gsk_has(const char *feature) {
   for (size_t i = 0; i < sizeof features / sizeof *features; i++) {
     if (strcmp(features[i].name, feature)) continue;
     unsigned r[4] = {0};
     if (!__get_cpuid_count(features[i].leaf, features[i].sub, &r[0], &r[1], &r[2], &r[3])) return 0;
-    return r[features[i].reg] >> features[i].bit & 1 && (xcr0() & features[i].xcr0) == features[i].xcr0;
+    if (!(r[features[i].reg] >> features[i].bit & 1) || (xcr0() & features[i].xcr0) != features[i].xcr0) return 0;
+    return strncmp(feature, "amx-", 4) || tile_permission();
   }
   return 0;
 }

@@ -113,7 +113,7 @@ typedef struct gsk_kernel_set {
 
 extern const gsk_kernel_set gsk_portable;
 #if defined(__x86_64__)
-extern const gsk_kernel_set gsk_avx2, gsk_avxvnni, gsk_avx512, gsk_avx512vnni;
+extern const gsk_kernel_set gsk_avx2, gsk_avxvnni, gsk_avx512, gsk_avx512vnni, gsk_amx;
 #endif
 #if defined(__aarch64__)
 extern const gsk_kernel_set gsk_neon;

@@ -1,4 +1,4 @@
-/* The 512-bit operations that both AVX-512 sets share; dot is the including file's. */
+/* The 512-bit operations that the AVX-512 sets share; the dot products are the including file's. */
 #include <immintrin.h>
 #include <string.h>
 
