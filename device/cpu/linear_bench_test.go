@@ -1,0 +1,141 @@
+//go:build linux
+
+package cpu
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"runtime"
+	"syscall"
+	"testing"
+	"time"
+	"unsafe"
+
+	"github.com/stretchr/testify/require"
+
+	"gguf-stream/device"
+	"gguf-stream/goloader/quant"
+	"gguf-stream/goloader/tensor"
+)
+
+// setPeaks names the loop (peak_amd64.c) that bounds a set's products of floats, exact codes and fast codes. An exact
+// product is two of bytes for the tile unit, whose tiles of 32 k are half of what it takes: its shares are of a peak that
+// blocks of 32 cannot reach.
+var setPeaks = map[string][3]string{
+	"amx":        {"f32 512", "int8 tiles", "int8 tiles"},
+	"avx512vnni": {"f32 512", "int16 512", "int8 512"},
+	"avx512":     {"f32 512", "madd 512", "madd 512"},
+	"avxvnni":    {"f32 256", "int16 256", "int8 256"},
+	"avx2":       {"f32 256", "madd 256", "madd 256"},
+}
+
+// BenchmarkPeak prints what the loops reach here, in G operations a second; a multiplication and an addition are two.
+func BenchmarkPeak(b *testing.B) {
+	for _, name := range []string{"f32 512", "int16 512", "int8 512", "madd 512", "f32 256", "int16 256", "int8 256", "madd 256", "int8 tiles"} {
+		b.Run(name, func(b *testing.B) { b.ReportMetric(peak(name), "Gop/s") })
+	}
+}
+
+// peak is the best of a few short runs in G operations a second of the thread's own time.
+func peak(name string) (best float64) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	for range 8 {
+		start := threadTime()
+		ops := runPeak(name, 1<<17)
+		best = max(best, ops/float64((threadTime()-start).Nanoseconds()))
+	}
+	return best
+}
+
+// threadTime is the calling thread's processor time: other processes take none of it away.
+func threadTime() time.Duration {
+	const thread = 1 // RUSAGE_THREAD
+	var u syscall.Rusage
+	if err := syscall.Getrusage(thread, &u); err != nil {
+		panic(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// linearKernels are the products of MiniLM and nomic: type and precision.
+var linearKernels = []struct {
+	typ       string
+	precision device.Precision
+}{{"F32", device.Exact}, {"F16", device.Exact}, {"Q8_0", device.Exact}, {"Q4_0", device.Exact}, {"Q6_K", device.Exact},
+	{"Q8_0", device.Fast}, {"Q4_0", device.Fast}, {"Q6_K", device.Fast}}
+
+// BenchmarkLinear: every set, kernel, shape (inputs x outputs) and number of rows. `-bench Linear/amx/Q8_0` and
+// `-benchtime 20ms` make it short.
+func BenchmarkLinear(b *testing.B) {
+	shapes := [][2]int{{384, 384}, {384, 1152}, {384, 1536}, {1536, 384}, {768, 768}, {768, 2304}, {768, 3072}, {3072, 768}}
+	peaks := map[string]float64{}
+	for i, info := range Sets() {
+		bounds, known := setPeaks[info.Name]
+		if !info.Available() || !known {
+			continue
+		}
+		for _, kernel := range linearKernels {
+			typ, _ := quant.ByName(kernel.typ)
+			bound := bounds[0]
+			if typ.Codes != nil {
+				bound = bounds[1+int(kernel.precision)]
+			}
+			for _, shape := range shapes {
+				for _, rows := range []int{1, 8, 16, 64, 256, 2048} {
+					b.Run(fmt.Sprintf("%s/%s/%s/%dx%d/%d", info.Name, kernel.typ, []string{"exact", "fast"}[kernel.precision], shape[0], shape[1], rows), func(b *testing.B) {
+						if peaks[bound] == 0 {
+							peaks[bound] = peak(bound)
+						}
+						benchmarkLinear(b, &kernelSets[i], typ, kernel.precision, rows, shape[1], shape[0], peaks[bound])
+					})
+				}
+			}
+		}
+	}
+}
+
+func benchmarkLinear(b *testing.B, s *kernelSet, typ *quant.Type, p device.Precision, rows, n, k int, peak float64) {
+	spec := device.TensorSpec{Name: "w", Shape: tensor.Shape{int64(n), int64(k)}, Type: typ, Role: device.Matrix}
+	size, err := s.packedBytes(spec, p)
+	require.NoError(b, err)
+	w := s.newPacker(spec, p, offHeap(b, size))
+	r := rand.New(rand.NewPCG(1, 2))
+	normal := func() float32 { return float32(r.NormFloat64()) }
+	// rows of floats, too, lie an odd number of cache lines apart, as the encoder's do
+	stride := codesStride(2*k) / 4
+	x := offHeapOf[float32](b, rows*stride)
+	copy(x, draw(rows*stride, normal))
+	out := offHeapOf[float32](b, rows*n)
+	all := window{0, rows, 0, (n + 31) / 32}
+	run := func() { s.linearFloats(w, x, stride, nil, out, n, all) }
+	if c := typ.Codes; c != nil {
+		require.NoError(b, w.PackCodes(0, draw(n*k, func() int8 { return int8(r.Uint32()) }), draw(n*k/c.SubBlock, normal), nil))
+		a := preparedRows{codes: offHeapOf[byte](b, rows*codesStride(k)), scales: offHeapOf[float32](b, rows*k/32),
+			zeros: offHeapOf[int32](b, rows*k/32), sums: offHeapOf[int32](b, rows*k/16)}
+		scales := scalesPerRow(p, k)
+		for i := range rows {
+			s.prepare(p, x[i*stride:][:k], preparedRows{a.codes[i*codesStride(k):], a.scales[i*scales:], a.zeros[i*k/32:], a.sums[i*k/16:]})
+		}
+		run = func() { s.linearCodes(w, a, nil, out, n, all) }
+	} else {
+		require.NoError(b, w.PackFloats(0, draw(n*k, func() float32 { return narrow(typ.Name, normal()) })))
+	}
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	run()
+	start := threadTime()
+	for b.Loop() {
+		run()
+	}
+	rate := 2 * float64(rows) * float64(n) * float64(k) * float64(b.N) / float64((threadTime() - start).Nanoseconds())
+	b.ReportMetric(rate, "Gop/s")
+	b.ReportMetric(100*rate/peak, "%peak")
+}
+
+// offHeapOf is a slice of off-heap memory.
+func offHeapOf[T any](t testing.TB, n int) []T {
+	var one T
+	raw := offHeap(t, int64(n)*int64(unsafe.Sizeof(one)))
+	return unsafe.Slice((*T)(unsafe.Pointer(unsafe.SliceData(raw))), n)
+}
