@@ -32,6 +32,8 @@ test('a report is saved, compared and drawn', () => {
     ['256 × 16', 256 * 16],
     ['256 × 128', 256 * 128],
   ]);
+  expect(report.loopDelay.max).toBeGreaterThanOrEqual(report.loopDelay.p99);
+  expect(report.loopDelay.p99).toBeGreaterThan(0);
   expect(report.memory.weights).toBeGreaterThan(0);
   const svg = fs.readFileSync(drawn, 'utf8');
   expect(svg.match(/<rect /g)).toHaveLength(1 + 2 + 4);

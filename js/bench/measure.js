@@ -1,10 +1,13 @@
 // What is measured and how: shared by `gguf-stream bench` and scripts/bench. A subject is anything with
 // embed(text) and embedMany(texts).
 
+const { monitorEventLoopDelay } = require('node:perf_hooks');
+
 /**
  * @typedef {{ embed(text: string): Promise<unknown>, embedMany(texts: string[]): Promise<unknown> }} Subject
  * @typedef {{ name: string, lengths: () => number[] }} Workload lengths are tokens, the two special ones included
  * @typedef {{ tokens: number, calls: number, p50: number, p95: number, p99: number, cpuMs: number }} Latency milliseconds
+ * @typedef {{ p99: number, max: number }} Delay milliseconds
  * @typedef {{ name: string, texts: number, tokens: number, tokensPerSecond: number, textsPerSecond: number, cpuMsPerText: number }} Throughput
  */
 
@@ -117,4 +120,19 @@ async function throughput(subject, workload, seconds, scale = 1) {
   };
 }
 
-module.exports = { workloads, latency, throughput, median, textOf, randomOf };
+/**
+ * How late the event loop is while a workload is embedded; not part of throughput, for the watch takes time itself.
+ * @param {Subject} subject
+ * @param {Workload} workload
+ * @param {number} seconds
+ * @returns {Promise<Delay>}
+ */
+async function loopDelay(subject, workload, seconds) {
+  const delay = monitorEventLoopDelay({ resolution: 1 });
+  delay.enable();
+  await throughput(subject, workload, seconds);
+  delay.disable();
+  return { p99: delay.percentile(99) / 1e6, max: delay.max / 1e6 };
+}
+
+module.exports = { workloads, latency, throughput, loopDelay, median, textOf, randomOf };

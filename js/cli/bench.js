@@ -1,7 +1,7 @@
 const fs = require('node:fs');
 const os = require('node:os');
 const { version } = require('../index');
-const { latency, throughput, workloads } = require('../bench/measure');
+const { latency, loopDelay, throughput, workloads } = require('../bench/measure');
 const { start } = require('../bench/start');
 const { svg, textBars } = require('../bench/chart');
 const { UsageError, common, embedderOptions, embedderOf, megabytes, print } = require('./common');
@@ -12,7 +12,8 @@ const { UsageError, common, embedderOptions, embedderOf, megabytes, print } = re
  * @typedef {import('../bench/measure').Throughput} Throughput
  * @typedef {{
  *   version: string, when: string, machine: Record<string, string | number>, model: Record<string, string | number>,
- *   start: import('../bench/start').Start, latency: Latency[], throughput: Throughput[], memory: Record<string, number>,
+ *   start: import('../bench/start').Start, latency: Latency[], throughput: Throughput[],
+ *   loopDelay: import('../bench/measure').Delay, memory: Record<string, number>,
  * }} Report milliseconds and bytes
  */
 
@@ -55,10 +56,13 @@ async function measure(v, seconds) {
     start: begun,
     latency: [],
     throughput: [],
+    loopDelay: { p99: 0, max: 0 },
     memory: {},
   };
+  const fitting = workloads.filter((w) => Math.max(...w.lengths()) <= info.maxTokens);
   for (const n of lengths) if (n <= info.maxTokens) report.latency.push(await latency(embedder, n, seconds));
-  for (const w of workloads) if (Math.max(...w.lengths()) <= info.maxTokens) report.throughput.push(await throughput(embedder, w, seconds));
+  for (const w of fitting) report.throughput.push(await throughput(embedder, w, seconds));
+  if (fitting.length > 0) report.loopDelay = await loopDelay(embedder, fitting[fitting.length - 1], seconds);
   report.memory = memoryOf(embedder, rss);
   await embedder.close();
   return report;
@@ -84,6 +88,7 @@ async function show(r, before) {
     const then = before?.throughput.find((b) => b.name === t.name);
     await print(`${bars[i]}${change(t.tokensPerSecond, then?.tokensPerSecond)}`);
   }
+  await print(`\nevent loop meanwhile   p99 ${ms(r.loopDelay.p99)}, longest ${ms(r.loopDelay.max)}`);
   await print('\nmemory');
   for (const [name, bytes] of Object.entries(r.memory)) await print(`  ${name.padEnd(12)} ${megabytes(bytes)}${change(bytes, before?.memory[name])}`);
 }
