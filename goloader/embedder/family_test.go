@@ -9,6 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"gguf-stream/device"
+	"gguf-stream/goloader/errs"
+	"gguf-stream/goloader/memory"
 	"gguf-stream/test/hostile"
 )
 
@@ -90,5 +92,22 @@ func TestPoolingOfTheOption(t *testing.T) {
 			require.LessOrEqual(t, worst(t, embed(t, e, texts, CallOptions{}), goldenVectors(t, kind.name+pooling+".ref.f32"), kind.dimensions), 1e-6)
 			e.Close()
 		}
+	}
+}
+
+// TestTheVocabularyIsPlanned: to the byte, before anything is allocated.
+func TestTheVocabularyIsPlanned(t *testing.T) {
+	r := newRuntime(t, Settings{})
+	for _, path := range []string{bundled, made + "nomic-tiny-mean.gguf", tinyFile(t)} {
+		f, err := r.OpenFile(path)
+		require.NoError(t, err)
+		plan, err := f.Plan(device.Exact)
+		require.NoError(t, err)
+		f.Close()
+		e := open(t, r, path, device.Exact)
+		require.Equal(t, plan.Vocab, r.ledger.Bytes(memory.Vocab), path)
+		e.Close()
+		_, err = r.Open(OpenOptions{LoadOptions: LoadOptions{Path: path, MemoryLimit: plan.Total - 1}}, nil, nil)
+		require.Equal(t, errs.MemoryLimit, errs.From(err).Code)
 	}
 }

@@ -175,7 +175,7 @@ func (r *Runtime) loadOpened(m *model, f *gguf.File, d device.Device, o LoadOpti
 	}
 	m.onClose(m.tokenizer.Close)
 	if n := m.tokenizer.Len(); n > m.layout.Vocabulary {
-		return errs.New(errs.TokenizerVocab, "tokenizer.ggml.tokens", "%d tokens, but token_embd has only %d rows", n, m.layout.Vocabulary)
+		return errs.New(errs.TokenizerVocab, tokensKey, "%d tokens, but token_embd has only %d rows", n, m.layout.Vocabulary)
 	}
 	if m.family, err = encoder.FindFamily(f); err != nil {
 		return err
@@ -246,7 +246,9 @@ func (r *Runtime) plan(f *gguf.File, d device.Device, p device.Precision) (*Plan
 		return nil, err
 	}
 	plan.Weights += c.RotaryBytes()
-	plan.Vocab = int64(l.Vocabulary) * vocabularyBytesPerToken
+	if plan.Vocab, err = vocabularyBytes(f); err != nil {
+		return nil, err
+	}
 	for i := range f.Tensors() {
 		t := f.Tensor(i)
 		plan.TensorBytes += t.Bytes
@@ -258,8 +260,25 @@ func (r *Runtime) plan(f *gguf.File, d device.Device, p device.Precision) (*Plan
 	return plan, nil
 }
 
-// vocabularyBytesPerToken: text, end, type and two slots of the hash table of an average token.
-const vocabularyBytesPerToken = 40
+// vocabularyBytes is what the file's vocabulary will take; 0 without one.
+func vocabularyBytes(f *gguf.File) (int64, error) {
+	_, found, err := f.Find(tokensKey)
+	if err != nil || !found {
+		return 0, err
+	}
+	tokens, err := arrayOf(f, tokensKey)
+	if err != nil {
+		return 0, err
+	}
+	text, err := textBytes(tokens)
+	return tokenizer.VocabularyBytes(tokens.Len, text), err
+}
+
+// textBytes adds up the tokens' lengths.
+func textBytes(tokens gguf.ArrayView) (n int64, err error) {
+	err = tokens.Strings(0, func(_ int64, s []byte) error { n += int64(len(s)); return nil })
+	return n, err
+}
 
 func loadTokenizer(f *gguf.File, ledger *memory.Ledger) (tokenizer.Tokenizer, error) {
 	name, err := f.Text("tokenizer.ggml.model", "")
@@ -308,12 +327,18 @@ func tokenizerConfig(f *gguf.File, c tokenizer.Config) (tokenizer.Config, error)
 	return c, err
 }
 
+const tokensKey = "tokenizer.ggml.tokens"
+
 func loadVocabulary(f *gguf.File, ledger *memory.Ledger) (*tokenizer.Vocabulary, error) {
-	tokens, err := arrayOf(f, "tokenizer.ggml.tokens")
+	tokens, err := arrayOf(f, tokensKey)
 	if err != nil {
 		return nil, err
 	}
-	v, err := tokenizer.NewVocabulary(ledger, tokens.Len)
+	text, err := textBytes(tokens)
+	if err != nil {
+		return nil, err
+	}
+	v, err := tokenizer.NewVocabulary(ledger, tokens.Len, text)
 	if err != nil {
 		return nil, err
 	}

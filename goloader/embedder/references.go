@@ -95,7 +95,7 @@ func (v *verification) compare(e *Embedder, r *referenceModel) error {
 			return err
 		}
 		if !slices.Equal(ids, t.IDs) {
-			return errs.New(errs.TokenizerVocab, "tokenizer.ggml.tokens", "the text %q has the ids %v; in the original model %v", t.Text, ids, t.IDs)
+			return errs.New(errs.TokenizerVocab, tokensKey, "the text %q has the ids %v; in the original model %v", t.Text, ids, t.IDs)
 		}
 	}
 	vectors, err := v.embed(e, texts)

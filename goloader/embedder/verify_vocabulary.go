@@ -29,7 +29,7 @@ func (v *verification) vocabulary() (err error) {
 	}
 	n := v.tokenizer.Len()
 	if v.layout != nil && n > v.layout.Vocabulary {
-		return errs.New(errs.TokenizerVocab, "tokenizer.ggml.tokens", "%d tokens, but token_embd has only %d rows", n, v.layout.Vocabulary)
+		return errs.New(errs.TokenizerVocab, tokensKey, "%d tokens, but token_embd has only %d rows", n, v.layout.Vocabulary)
 	}
 	if v.layout != nil && n < v.layout.Vocabulary {
 		v.check.say("token_embd has %d rows for %d tokens", v.layout.Vocabulary, n)

@@ -24,7 +24,7 @@ func FuzzVocabulary(f *testing.F) {
 			return
 		}
 		tokens := bytes.Split(lines, []byte("\n"))
-		v, err := tokenizer.NewVocabulary(ledger, int64(len(tokens)))
+		v, err := tokenizer.NewVocabulary(ledger, int64(len(tokens)), int64(len(lines)))
 		require.NoError(t, err)
 		err = fill(v, tokens, types)
 		if err == nil {

@@ -16,7 +16,7 @@ import (
 func specialsOf(t *testing.T, texts ...string) (*specials, *Vocabulary, error) {
 	ledger, err := memory.NewLedger()
 	require.NoError(t, err)
-	v, err := NewVocabulary(ledger, int64(len(texts)+1))
+	v, err := NewVocabulary(ledger, int64(len(texts)+1), int64(len(strings.Join(texts, ""))+1))
 	require.NoError(t, err)
 	t.Cleanup(func() { v.Close(); require.Zero(t, ledger.Total()) })
 	require.NoError(t, v.Add([]byte("a")))

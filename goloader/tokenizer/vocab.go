@@ -36,7 +36,7 @@ type Vocabulary struct {
 	added   int
 	ends    []uint32 // [count] where each token's text ends
 	types   []TokenType
-	text    []byte // capacity of its region
+	text    []byte // room for all tokens
 	used    int
 	regions [3]*memory.Region // ends+types, text, table
 	table   []slot
@@ -50,24 +50,36 @@ type slot struct {
 	key  uint32 // (id+1)<<1 | continuation
 }
 
-// NewVocabulary makes room for count tokens.
-func NewVocabulary(ledger *memory.Ledger, count int64) (*Vocabulary, error) {
-	if count < 1 || count > limits.VocabularyTokens {
-		return nil, errs.New(errs.TokenizerVocab, vocabKey, "a vocabulary of %d tokens; 1 to %d are possible", count, limits.VocabularyTokens)
+// VocabularyBytes is what a vocabulary of count tokens, of so many bytes of text together, allocates in all.
+func VocabularyBytes(count, text int64) int64 { return count*5 + text + tableSlots(count)*8 }
+
+// tableSlots: a power of two, at most half full.
+func tableSlots(count int64) int64 {
+	size := int64(2)
+	for size < 2*count {
+		size *= 2
 	}
-	r, err := ledger.Allocate(memory.Vocab, count*5)
-	if err != nil {
-		return nil, err
+	return size
+}
+
+// NewVocabulary makes room for count tokens of text bytes together.
+func NewVocabulary(ledger *memory.Ledger, count, text int64) (*Vocabulary, error) {
+	if count < 1 || count > limits.VocabularyTokens || text < 0 || text > limits.HeaderBytes {
+		return nil, errs.New(errs.TokenizerVocab, vocabKey, "a vocabulary of %d tokens in %d bytes; 1 to %d tokens are possible", count, text, limits.VocabularyTokens)
 	}
 	v := &Vocabulary{ledger: ledger, count: int(count), seed: maphash.Bytes(maphash.MakeSeed(), nil) | 1}
-	v.regions[0] = r
-	v.ends, v.types = memory.Slice[uint32](r, 0, count), memory.Slice[TokenType](r, count*4, count)
+	for i, bytes := range []int64{count * 5, text} {
+		r, err := ledger.Allocate(memory.Vocab, bytes)
+		if err != nil {
+			v.Close()
+			return nil, err
+		}
+		v.regions[i] = r
+	}
+	v.ends, v.types = memory.Slice[uint32](v.regions[0], 0, count), memory.Slice[TokenType](v.regions[0], count*4, count)
+	v.text = v.regions[1].Bytes()[:text]
 	for i := range v.types {
 		v.types[i] = Normal
-	}
-	if err := v.reserve(int(count) * 8); err != nil {
-		v.Close()
-		return nil, err
 	}
 	return v, nil
 }
@@ -77,28 +89,12 @@ func (v *Vocabulary) Len() int { return v.count }
 
 // Add appends the next token's text as the file has it.
 func (v *Vocabulary) Add(token []byte) error {
-	if v.added == v.count || len(token) > limits.TokenBytes {
+	if v.added == v.count || len(token) > limits.TokenBytes || len(token) > len(v.text)-v.used {
 		return errs.New(errs.TokenizerVocab, vocabKey, "token %d has %d bytes; at most %d bytes and %d tokens are possible", v.added, len(token), limits.TokenBytes, v.count)
-	}
-	if v.used+len(token) > len(v.text) {
-		if err := v.reserve(max(2*len(v.text), v.used+len(token))); err != nil {
-			return err
-		}
 	}
 	v.used += copy(v.text[v.used:], token)
 	v.ends[v.added] = uint32(v.used)
 	v.added++
-	return nil
-}
-
-func (v *Vocabulary) reserve(size int) error {
-	r, err := v.ledger.Allocate(memory.Vocab, int64(size))
-	if err != nil {
-		return err
-	}
-	copy(r.Bytes(), v.text[:v.used])
-	v.regions[1].Free()
-	v.regions[1], v.text = r, r.Bytes()
 	return nil
 }
 
@@ -150,18 +146,12 @@ type pieceFunc func(id uint32, text []byte) (piece []byte, continuation, ok bool
 
 // index builds the hash table, at most half full. Two equal pieces are refused.
 func (v *Vocabulary) index(piece pieceFunc) error {
-	size := 2
-	for size < 2*v.count {
-		size *= 2
-	}
-	if err := v.reserve(v.used); err != nil { // give back what Add reserved too much
-		return err
-	}
-	r, err := v.ledger.Allocate(memory.Vocab, int64(size)*8)
+	size := tableSlots(int64(v.count))
+	r, err := v.ledger.Allocate(memory.Vocab, size*8)
 	if err != nil {
 		return err
 	}
-	v.regions[2], v.table = r, memory.Slice[slot](r, 0, int64(size))
+	v.regions[2], v.table = r, memory.Slice[slot](r, 0, size)
 	for id := range uint32(v.count) {
 		p, continuation, ok := piece(id, v.Text(id))
 		if !ok || len(p) == 0 {

@@ -21,7 +21,7 @@ import (
 func build(t testing.TB, tokens []string, types map[int]tokenizer.TokenType, c tokenizer.Config) (tokenizer.Tokenizer, *memory.Ledger, error) {
 	ledger, err := memory.NewLedger()
 	require.NoError(t, err)
-	v, err := tokenizer.NewVocabulary(ledger, int64(len(tokens)))
+	v, err := tokenizer.NewVocabulary(ledger, int64(len(tokens)), int64(len(strings.Join(tokens, ""))))
 	require.NoError(t, err)
 	for _, s := range tokens {
 		require.NoError(t, v.Add([]byte(s)))
