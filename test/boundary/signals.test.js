@@ -5,6 +5,9 @@ const os = require('node:os');
 const path = require('node:path');
 const { child, expectOk } = require('./child');
 
+const stormMs = 1000 * Number(process.env.GGUF_STREAM_STORM_SECONDS ?? 3);
+const stormTimeout = 60000 + 8 * stormMs;
+
 test('every thread of the core has its signals blocked but the synchronous ones', () => {
   const out = expectOk(`
     const before = new Set(fs.readdirSync('/proc/self/task'));
@@ -21,33 +24,47 @@ test('every thread of the core has its signals blocked but the synchronous ones'
   expect(out).toBe('');
 });
 
-test('a storm of signals, with handlers from before and after the load', () => {
-  const out = expectOk(`
+test(
+  'a storm of signals, with handlers from before and after the load',
+  () => {
+    const out = expectOk(
+      `
     let n = 0;
     for (const s of ['SIGUSR2', 'SIGCHLD']) process.on(s, () => n++);
     const { e, stop } = busy();
     e.ready().then(async () => {
       for (const s of ['SIGWINCH', 'SIGTERM', 'SIGURG', 'SIGUSR1']) process.on(s, () => n++);
-      for (let round = 0; round === 0 || (n < 2000 && round < 8); round++) await Promise.all([0, 1].map(() => storm(3000, ['USR2', 'WINCH', 'URG', 'TERM', 'CHLD', 'USR1'])));
+      for (let round = 0; round === 0 || (n < 2000 && round < 8); round++) await Promise.all([0, 1].map(() => storm(${stormMs}, ['USR2', 'WINCH', 'URG', 'TERM', 'CHLD', 'USR1'])));
       await stop();
       console.log(n);
       process.exit(0);
-    });`);
-  expect(Number(out)).toBeGreaterThanOrEqual(2000);
-});
+    });`,
+      { timeout: stormTimeout },
+    );
+    expect(Number(out)).toBeGreaterThanOrEqual(2000);
+  },
+  stormTimeout,
+);
 
-test('a storm of children', () => {
-  const out = expectOk(`
+test(
+  'a storm of children',
+  () => {
+    const out = expectOk(
+      `
     const { e, stop } = busy();
     e.ready().then(async () => {
       let n = 0;
-      for (let round = 0; round === 0 || (n < 100 && round < 8); round++) for (const k of await Promise.all(Array.from({ length: 8 }, () => children(3000)))) n += k;
+      for (let round = 0; round === 0 || (n < 100 && round < 8); round++) for (const k of await Promise.all(Array.from({ length: 8 }, () => children(${stormMs})))) n += k;
       await stop();
       console.log(n);
       process.exit(0);
-    });`);
-  expect(Number(out)).toBeGreaterThanOrEqual(100);
-});
+    });`,
+      { timeout: stormTimeout },
+    );
+    expect(Number(out)).toBeGreaterThanOrEqual(100);
+  },
+  stormTimeout,
+);
 
 test('the host keeps its signal dispositions', () => {
   const out = expectOk(`
