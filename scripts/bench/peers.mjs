@@ -106,7 +106,8 @@ const wanted = arg.subjects.split(',').filter((s) => {
   return possible;
 });
 for (let round = 0; !arg.table && round < Number(arg.rounds); round++) {
-  for (const subject of round % 2 ? wanted.toReversed() : wanted) {
+  const before = run.runs.length / wanted.length; // --append goes on where the last run ended
+  for (const subject of before % 2 >= 1 ? wanted.toReversed() : wanted) {
     console.error(`round ${round + 1}: ${subject}`);
     run.runs.push(await measure(subject));
   }
