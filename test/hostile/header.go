@@ -3,6 +3,7 @@ package hostile
 import (
 	"bytes"
 	"encoding/binary"
+	"fmt"
 	"math"
 	"strings"
 
@@ -84,6 +85,17 @@ var header = []Case{
 		w := gguf.NewWriter()
 		w.Add("a", "b")
 		return append(w.HeaderWithCounts(0, 2), make([]byte, 64)...)
+	}},
+	{Name: "a million pairs, the last one broken", Code: errs.GGUFMetadata, Field: "k", Bytes: func() []byte {
+		w := gguf.NewWriter()
+		for i := range 1000000 {
+			w.Add(fmt.Sprint("k", i), uint8(i))
+		}
+		w.AddRaw("k", 13, nil)
+		return append(w.Header(), make([]byte, 64)...)
+	}},
+	{Name: "more pairs than any file has", Code: errs.GGUFLimit, Field: "metadata_kv_count", Bytes: func() []byte {
+		return append(raw(u32(3), u64(0), u64(limits.MetadataPairs+1))(), make([]byte, 16<<20)...)
 	}},
 	{Name: "one tensor too many", Code: errs.GGUFLimit, Field: "tensor info", Bytes: func() []byte {
 		w := gguf.NewWriter()

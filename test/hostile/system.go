@@ -49,7 +49,7 @@ func system() []Case {
 		}, terabyte),
 		sparseCase("arrays of 2^24 empty strings", is(errs.GGUFMetadata, ""), hole(typeString, limits.ArrayElements, 9), terabyte),
 		sparseCase("arrays of 2^24 empty arrays", is(errs.GGUFLimit, "k"), hole(typeArray, limits.ArrayElements, 9), terabyte),
-		sparseCase("2^21 pairs in a hole", is(errs.GGUFMetadata, ""), hole(typeU8, 1, limits.MetadataPairs), terabyte),
+		sparseCase("2^20 pairs in a hole", is(errs.GGUFMetadata, ""), hole(typeU8, 1, limits.MetadataPairs), terabyte),
 		sparseCase("2^16 tensors in a hole", is(errs.GGUFDuplicate, ""), func() []byte {
 			return gguf.NewWriter().HeaderWithCounts(limits.Tensors, 0)
 		}, terabyte),
