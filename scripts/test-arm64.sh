@@ -21,4 +21,4 @@ run() { # package, tests
 run goloader/encoder .
 run goloader/quant .
 run goloader/embedder SameBytes
-GGUF_STREAM_TEST_SETS=neon,portable run device/cpu 'AtTheFence|Required|Forced|Fuzz'
+GGUF_STREAM_TEST_SETS=neondot,neon,portable run device/cpu 'AtTheFence|Required|Forced|Fuzz'

@@ -48,6 +48,20 @@ int gsk_has(const char *feature) {
   }
   return 0;
 }
+#elif defined(__aarch64__) && defined(__linux__)
+#include <sys/auxv.h>
+
+enum { DOT_PRODUCT = 1 << 20 }; /* HWCAP_ASIMDDP */
+
+int gsk_has(const char *feature) { return !strcmp(feature, "dotprod") && getauxval(AT_HWCAP) & DOT_PRODUCT; }
+#elif defined(__aarch64__) && defined(__APPLE__)
+#include <sys/sysctl.h>
+
+int gsk_has(const char *feature) {
+  int has = 0;
+  size_t size = sizeof has;
+  return !strcmp(feature, "dotprod") && !sysctlbyname("hw.optional.arm.FEAT_DotProd", &has, &size, NULL, 0) && has;
+}
 #else
-int gsk_has(const char *feature) { return strcmp(feature, "neon") == 0; /* part of every arm64 */ }
+int gsk_has(const char *feature) { return (void)feature, 0; }
 #endif
