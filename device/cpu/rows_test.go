@@ -286,6 +286,21 @@ func checkAttention(t *testing.T, r random, a attentionShape, next func() float3
 	}
 }
 
+// TestAttentionOfALongText: 8,192 tokens need room for a head's keys and values, not for their square.
+func TestAttentionOfALongText(t *testing.T) {
+	a := attentionShape{rows: 8192, heads: 1, size: 32, stride: 96, outStride: 32}
+	require.Less(t, a.scratchFloats(), 3*a.rows*a.size)
+	r, f := newRandom(9), &fence{t: t, atEnd: true}
+	defer f.release()
+	qkv := place(f, draw(a.rows*a.stride, r.ordinary))
+	out, scratch := place(f, unwritten(a.rows, a.size, a.outStride)), place(f, draw(a.scratchFloats(), r.extreme))
+	availableSets()[0].attention(a, qkv, out, scratch, 0.1)
+	for _, row := range []int{0, 1, 4095, 8190, 8191} {
+		want, bound := wantAttention(a, qkv, 0.1, row, 0)
+		requireNear(t, want, bound, out[row*a.outStride:][:a.size])
+	}
+}
+
 // wantAttention is one head of one row: a score's error is that of its sum, and every weight's error is
 // bounded by the largest score's.
 func wantAttention(a attentionShape, qkv []float32, scale float32, row, head int) (want, bound []float64) {

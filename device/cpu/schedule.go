@@ -4,7 +4,7 @@ import "slices"
 
 const (
 	slabRows  = 96 // GSK_SLAB
-	leastRows = 8  // fewer rows a thread do not pay for reading the weights once more
+	leastRows = 16 // of a thread: for fewer a second one brings little, and costs much where others hold its core
 )
 
 // schedule is how the threads share a batch. Its slices are reused.

@@ -27,8 +27,8 @@ func TestSchedule(t *testing.T) {
 	}{
 		"one thread":                         {slices.Repeat([]int{16}, 64), []int{112, 96, 112, 96, 96, 112, 96, 112, 96, 96}, 1, false, 1},
 		"one text goes to all":               {[]int{512}, []int{512}, 2, true, 2},
-		"a short text to one":                {[]int{15}, []int{15}, 2, false, 1},
-		"eight rows each":                    {[]int{16}, []int{16}, 16, true, 2},
+		"a short text to one":                {[]int{31}, []int{31}, 2, false, 1},
+		"sixteen rows each":                  {[]int{64}, []int{64}, 16, true, 4},
 		"as many groups as threads, even":    {slices.Repeat([]int{128}, 8), slices.Repeat([]int{128}, 8), 2, false, 2},
 		"two texts of a size":                {[]int{300, 300}, []int{300, 300}, 2, false, 2},
 		"three of a size: the third waits":   {[]int{300, 300, 300}, []int{300, 300, 300}, 2, true, 2},
