@@ -5,9 +5,6 @@ import { subjects } from './subjects.mjs';
 
 const { latency, throughput, workloads } = createRequire(import.meta.url)('../../js/bench/measure.js');
 
-/** Most bytes the process ever had in memory. */
-const peakBytes = () => process.resourceUsage().maxRSS * 1024;
-
 process.once('message', async ({ subject, options, seconds, scale }) => {
   const base = process.memoryUsage.rss();
   const s = await subjects[subject].open(options);
@@ -20,5 +17,5 @@ process.once('message', async ({ subject, options, seconds, scale }) => {
     const { name, cpuMsPerText, textsPerSecond } = await throughput(s, w, 0, scale);
     rows.push({ name, cpuMsPerText, msPerText: 1000 / textsPerSecond });
   }
-  process.send({ firstAt, rows, rss: process.memoryUsage.rss() - base, peak: peakBytes() - base }, () => process.exit(0));
+  process.send({ firstAt, rows, rss: process.memoryUsage.rss() - base }, () => process.exit(0));
 });

@@ -86,7 +86,6 @@ function report({ when, machine, threads, runs }) {
   const whole = [
     ['start → first vector, ms', ...names.map((s) => figure(of(s, (r) => r.startMs)))],
     ['memory, MB', ...names.map((s) => figure(of(s, (r) => r.rss / 1e6)))],
-    ['peak memory, MB', ...names.map((s) => figure(of(s, (r) => r.peak / 1e6)))],
   ];
   const rounds = Math.max(...names.map((s) => runs.filter((r) => r.subject === s).length));
   return [
@@ -101,7 +100,7 @@ function report({ when, machine, threads, runs }) {
 const run = readRun();
 const wanted = arg.subjects.split(',').filter((s) => {
   if (!subjects[s]) throw new Error(`no subject ${s}; there are ${Object.keys(subjects)}`);
-  const possible = !s.startsWith('onnx') || arg.onnx;
+  const possible = !s.startsWith('onnx') || arg.onnx || arg.table;
   if (!possible) console.error(`${s} is left out: give --onnx FOLDER (README.md says where from)`);
   return possible;
 });
