@@ -1,9 +1,12 @@
 package cpu
 
+// #include "kernels.h"
+import "C"
+
 import "slices"
 
 const (
-	slabRows  = 96 // GSK_SLAB
+	slabRows  = C.GSK_SLAB
 	leastRows = 16 // of a thread: for fewer a second one brings little, and costs much where others hold its core
 )
 
