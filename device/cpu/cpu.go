@@ -13,7 +13,7 @@
 package cpu
 
 /*
-#cgo CFLAGS: -O3 -std=c11 -Wall -Wextra -Werror -Werror=frame-larger-than=65536
+#cgo CFLAGS: -O3 -std=c11 -Wall -Wextra -Werror -Wframe-larger-than=65536
 #cgo LDFLAGS: -lm -lpthread
 #include "exec.h"
 #include "pool.h"

@@ -14,12 +14,26 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
+#if defined(__x86_64__)
+#include <immintrin.h> /* outside every target region: its functions have targets of their own */
+#endif
 
 /* Nothing is fused but what says so. gcc never contracts in ISO mode (-std=c11), which cgo lets us ask for. */
 #ifdef __clang__
 #pragma STDC FP_CONTRACT OFF
 #elif !defined(__STRICT_ANSI__)
 #error "compile with -std=c11: gcc's GNU modes fuse multiplications and additions"
+#endif
+
+/* The functions between BEGIN and END may use the named features; all else is for the base processor. */
+#define GSK_PRAGMA(x) _Pragma(#x)
+#ifdef __clang__
+#define GSK_TARGET_BEGIN(features) GSK_PRAGMA(clang attribute push(__attribute__((target(features))), apply_to = function))
+#define GSK_TARGET_END GSK_PRAGMA(clang attribute pop)
+#else
+#define GSK_TARGET_BEGIN(features) GSK_PRAGMA(GCC push_options) GSK_PRAGMA(GCC target(features))
+#define GSK_TARGET_END GSK_PRAGMA(GCC pop_options)
 #endif
 
 #pragma GCC visibility push(hidden)

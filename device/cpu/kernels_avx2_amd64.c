@@ -1,8 +1,7 @@
 /* AVX2 with FMA and F16C: 256 bits, vpmaddwd and an addition for the int16 dot product. */
 #include "kernels.h"
 #define SET avx2
-#pragma GCC push_options
-#pragma GCC target("avx2,fma,f16c")
+GSK_TARGET_BEGIN("avx2,fma,f16c")
 #include "kernels_avx2_amd64.h"
 GSK_OP VI dot(VI acc, VI a, VW w) { return _mm256_add_epi32(acc, _mm256_madd_epi16(a, w)); }
 /* bytes as their even and odd halves, widened: vpmaddubsw would saturate */
@@ -17,4 +16,4 @@ GSK_OP void loadNibbleBytes(const uint8_t *p, const int8_t *t, VB *lo, VB *hi) {
 }
 GSK_OP VI dotBytes(VI acc, VQ q, VB w) { return dot(dot(acc, q.even, w.even), q.odd, w.odd); }
 #include "kernels_body.h"
-#pragma GCC pop_options
+GSK_TARGET_END

@@ -1,9 +1,8 @@
 /* AVX-512 VNNI: vpdpwssd and vpdpbusd. */
 #include "kernels.h"
 #define SET avx512vnni
-#pragma GCC push_options
-#pragma GCC target("avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512dq,avx512vnni")
+GSK_TARGET_BEGIN("avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512dq,avx512vnni")
 #include "kernels_avx512_amd64.h"
 #include "kernels_avx512vnni_amd64.h"
 #include "kernels_body.h"
-#pragma GCC pop_options
+GSK_TARGET_END

@@ -1,8 +1,7 @@
 /* AVX-VNNI: as AVX2 with the 256-bit vpdpwssd of client processors. */
 #include "kernels.h"
 #define SET avxvnni
-#pragma GCC push_options
-#pragma GCC target("avx2,fma,f16c,avxvnni")
+GSK_TARGET_BEGIN("avx2,fma,f16c,avxvnni")
 #include "kernels_avx2_amd64.h"
 /* one-line assembly: gcc hoists all broadcasts of the intrinsic and spills, clang turns it into two instructions */
 GSK_OP VI dot(VI acc, VI a, VW w) { __asm__("%{vex%} vpdpwssd %2, %1, %0" : "+x"(acc) : "x"(a), "x"(w)); return acc; }
@@ -12,4 +11,4 @@ GSK_OP VB loadBytes(const uint8_t *p) { return loadRaw(p); }
 GSK_OP void loadNibbleBytes(const uint8_t *p, const int8_t *t, VB *lo, VB *hi) { loadRawNibbles(p, t, lo, hi); }
 GSK_OP VI dotBytes(VI acc, VQ q, VB w) { __asm__("%{vex%} vpdpbusd %2, %1, %0" : "+x"(acc) : "x"(q), "x"(w)); return acc; }
 #include "kernels_body.h"
-#pragma GCC pop_options
+GSK_TARGET_END
