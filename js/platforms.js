@@ -56,6 +56,7 @@ const platforms = [
 /** The bundled model's package; in a checkout the file lies in models/. */
 const model = {
   package: '@gguf-stream/all-minilm-l6-v2',
+  version: '1.0.0',
   file: 'all-MiniLM-L6-v2.Q8_0.gguf',
   resolve: () => require.resolve('@gguf-stream/all-minilm-l6-v2'),
 };

@@ -68,7 +68,7 @@ function main() {
   if (!process.argv.includes('--force') && fs.existsSync(stamp) && fs.readFileSync(stamp, 'utf8') === print) return;
   buildAddon();
   buildLibrary(out, process.platform);
-  buildExecutable(path.join(out, files.process));
+  buildExecutable(out);
   fs.writeFileSync(stamp, print);
 }
 

@@ -1,0 +1,172 @@
+#!/usr/bin/env node
+// Makes the packages that are published, as tarballs in build/packages: the main one, one a row of js/platforms.js and
+// the bundled model's. Each platform is built by zig's C compiler against its oldest glibc.
+//
+//   node scripts/packages.js           all platforms
+//   node scripts/packages.js --host    this machine's only, from what npm run build has made: for tests
+//
+// Checks what it made: the files of each package (test/golden/packages.json; the main one's js/ as git has it), the sizes, the
+// glibc that is needed.
+
+const { execFileSync } = require('node:child_process');
+const fs = require('node:fs');
+const path = require('node:path');
+const { platforms, model, files } = require('../js/platforms');
+const { root, buildAddon, buildExecutable, buildLibrary } = require('./core');
+const { zig } = require('./zig');
+const own = require('../package.json');
+
+/** @typedef {import('../js/platforms').Platform} Platform */
+
+const out = path.join(root, 'build', 'packages');
+const golden = path.join(root, 'test', 'golden', 'packages.json');
+const library = 'libgguf_stream.so';
+// the main package and all of one platform's, without the model; installed: of what is published, since gcc's code is larger
+const maxPackedBytes = 5_000_000;
+const maxInstalledBytes = 10_000_000;
+const goNames = { x64: 'amd64', arm64: 'arm64' };
+
+/** @param {string} folder @param {Record<string, string | object>} texts */
+function write(folder, texts) {
+  for (const [name, text] of Object.entries(texts))
+    fs.writeFileSync(path.join(folder, name), typeof text === 'string' ? text : `${JSON.stringify(text, undefined, 2)}\n`);
+}
+
+/** @param {string} name */
+function freshFolder(name) {
+  const folder = path.join(out, name.replace('/', '+'));
+  fs.rmSync(folder, { recursive: true, force: true });
+  fs.mkdirSync(folder, { recursive: true });
+  return folder;
+}
+
+/** What all manifests share. @param {string} name @param {string} description @param {string[]} list */
+function manifest(name, description, list) {
+  return { name, version: own.version, description, license: own.license, engines: own.engines, main: 'index.js', files: list, preferUnplugged: true };
+}
+
+function mainPackage() {
+  const folder = freshFolder(own.name);
+  for (const name of ['js', 'README.md', 'CHANGELOG.md', 'LICENSE']) fs.cpSync(path.join(root, name), path.join(folder, name), { recursive: true });
+  const { private: _, scripts: _s, devDependencies: _d, ...published } = own;
+  const optionalDependencies = Object.fromEntries([...platforms.map((p) => [p.package, own.version]), [model.package, model.version]]);
+  write(folder, { 'package.json': { ...published, optionalDependencies } });
+  return folder;
+}
+
+function modelPackage() {
+  const folder = freshFolder(model.package);
+  for (const name of [model.file, 'LICENSE', 'README.md']) fs.copyFileSync(path.join(root, 'models', name), path.join(folder, name));
+  write(folder, {
+    'package.json': {
+      ...manifest(model.package, 'all-MiniLM-L6-v2 (Q8_0 GGUF), the bundled model of gguf-stream', ['index.js', model.file]),
+      version: model.version,
+      license: 'Apache-2.0',
+    },
+    'index.js': `module.exports = { file: require('node:path').join(__dirname, '${model.file}') };\n`,
+  });
+  return folder;
+}
+
+/** @param {Platform} p @param {(p: Platform, folder: string) => void} build */
+function platformPackage(p, build) {
+  const folder = freshFolder(p.package);
+  build(p, folder);
+  const list = p.holds === 'addon' ? [files.addon, library] : [files.process];
+  const what =
+    p.holds === 'addon'
+      ? `the addon of gguf-stream for ${p.platform} ${p.arch} (${p.libc})`
+      : `the core of gguf-stream as an executable for ${p.platform} ${p.arch}`;
+  const { license: _, ...common } = manifest(p.package, what, ['index.js', 'THIRD-PARTY.txt', ...list]);
+  // the library stands in index.js so that file tracers take it along
+  const members = [
+    `version: '${own.version}'`,
+    `file: path.join(__dirname, '${list[0]}')`,
+    ...(list[1] ? [`library: path.join(__dirname, '${list[1]}')`] : []),
+  ];
+  write(folder, {
+    'package.json': { ...common, license: own.license, os: [p.platform], cpu: [p.arch], ...(p.libc && { libc: [p.libc] }) },
+    'index.js': `const path = require('node:path');\nmodule.exports = { ${members.join(', ')} };\n`,
+    'README.md': `# ${p.package}\n\n${what[0].toUpperCase()}${what.slice(1)}. Installed by \`gguf-stream\`; not for use on its own.\n`,
+    'THIRD-PARTY.txt': thirdParty(build === buildByZig),
+  });
+  fs.copyFileSync(path.join(root, 'LICENSE'), path.join(folder, 'LICENSE'));
+  return folder;
+}
+
+/** The licences of what is linked in. @param {boolean} byZig with zig's own C++ and C libraries */
+function thirdParty(byZig) {
+  const go = (/** @type {string[]} */ ...args) => execFileSync('go', args, { cwd: root, encoding: 'utf8' }).trim();
+  const parts = [{ name: 'The Go runtime and standard library', file: path.join(go('env', 'GOROOT'), 'LICENSE') }];
+  const modules = new Set(go('list', '-deps', '-f', '{{with .Module}}{{if not .Main}}{{.Path}}|{{.Dir}}{{end}}{{end}}', './goloader/capi').split('\n'));
+  for (const m of [...modules].filter(Boolean)) parts.push({ name: m.split('|')[0], file: path.join(m.split('|')[1], 'LICENSE') });
+  const zigLib = byZig ? path.join(path.dirname(zig()), 'lib') : '';
+  if (byZig) parts.push({ name: "LLVM's libc++, libc++abi and libunwind", file: path.join(zigLib, 'libcxx', 'LICENSE.TXT') });
+  if (byZig) parts.push({ name: 'musl', file: path.join(zigLib, 'libc', 'musl', 'COPYRIGHT') });
+  return parts.map(({ name, file }) => `${name}\n${'='.repeat(name.length)}\n\n${fs.readFileSync(file, 'utf8').trim()}\n`).join('\n\n');
+}
+
+/** @param {Platform} p @param {string} folder */
+function buildByZig(p, folder) {
+  const cc = `${zig()} cc -target ${p.target}`;
+  const cache = process.env.ZIG_GLOBAL_CACHE_DIR ?? path.join(root, 'build', 'zig-cache');
+  const env = { GOOS: p.platform, GOARCH: goNames[/** @type {'x64' | 'arm64'} */ (p.arch)], CC: cc, ZIG_GLOBAL_CACHE_DIR: cache };
+  process.env.ZIG_GLOBAL_CACHE_DIR = cache;
+  if (p.holds === 'process') return buildExecutable(folder, { isStatic: true, env });
+  buildAddon(folder, [zig(), 'c++', '-target', p.target]);
+  buildLibrary(folder, p.platform, env);
+  for (const name of [files.addon, library]) checkGlibc(path.join(folder, name), p.target);
+}
+
+/** @param {string} file @param {string} target */
+function checkGlibc(file, target) {
+  const most = Number(target.split('.').pop());
+  const needed = [...fs.readFileSync(file, 'latin1').matchAll(/GLIBC_2\.(\d+)/g)].map((m) => Number(m[1]));
+  console.log(`${path.basename(file)} needs glibc 2.${Math.max(...needed)}`);
+  if (Math.max(...needed) > most) throw new Error(`${file} needs glibc 2.${Math.max(...needed)}; 2.${most} was promised`);
+}
+
+/** @param {Platform} p @param {string} folder */
+function copyBuilt(p, folder) {
+  for (const name of p.holds === 'addon' ? [files.addon, library] : [files.process])
+    fs.copyFileSync(path.join(root, 'build', 'native', name), path.join(folder, name));
+}
+
+/** @param {string} folder @returns {{ name: string, filename: string, size: number, unpackedSize: number, files: { path: string }[] }} */
+function pack(folder) {
+  return JSON.parse(execFileSync('npm', ['pack', '--json', '--pack-destination', out], { cwd: folder, encoding: 'utf8' }))[0];
+}
+
+/** @param {ReturnType<typeof pack>[]} packed */
+function checkFiles(packed) {
+  const expected = JSON.parse(fs.readFileSync(golden, 'utf8'));
+  expected[own.name].push(...execFileSync('git', ['ls-files', 'js'], { cwd: root, encoding: 'utf8' }).trim().split('\n'));
+  for (const { name, files: list } of packed) {
+    const got = list.map((f) => f.path).sort();
+    if (JSON.stringify(got) !== JSON.stringify(expected[name].sort())) throw new Error(`${name} holds other files than ${golden} says: ${JSON.stringify(got)}`);
+  }
+}
+
+/** @param {ReturnType<typeof pack>[]} packed @param {'size' | 'unpackedSize'} size @param {number} limit */
+function checkSizes(packed, size, limit) {
+  const bytes = Object.fromEntries(packed.map((p) => [p.name, p[size]]));
+  for (const { platform, arch } of platforms) {
+    const here = platforms.filter((p) => p.platform === platform && p.arch === arch && bytes[p.package]);
+    const sum = here.reduce((n, p) => n + bytes[p.package], bytes[own.name]);
+    if (sum > limit) throw new Error(`${platform}-${arch} takes ${sum} bytes (${size}); ${limit} are allowed`);
+  }
+}
+
+function main() {
+  const host = process.argv.includes('--host');
+  const rows = platforms.filter((p) => !host || (p.platform === process.platform && p.arch === process.arch));
+  fs.rmSync(out, { recursive: true, force: true });
+  const folders = [...rows.map((p) => platformPackage(p, host ? copyBuilt : buildByZig)), modelPackage(), mainPackage()];
+  const packed = folders.map(pack);
+  console.table(packed.map((p) => ({ package: p.name, files: p.files.length, 'packed bytes': p.size, 'installed bytes': p.unpackedSize })));
+  checkFiles(packed);
+  checkSizes(packed, 'size', maxPackedBytes);
+  if (!host) checkSizes(packed, 'unpackedSize', maxInstalledBytes);
+}
+
+main();
