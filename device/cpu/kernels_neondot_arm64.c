@@ -4,16 +4,7 @@
 #define SET neondot
 #define EXACT_UNIT 4
 #define GSK_CODES "kernels_codes_dot_arm64.h"
-#ifdef __clang__
-#pragma clang attribute push(__attribute__((target("arch=armv8.2-a+dotprod"))), apply_to = function)
-#else
-#pragma GCC push_options
-#pragma GCC target("arch=armv8.2-a+dotprod")
-#endif
+GSK_TARGET_BEGIN("arch=armv8.2-a+dotprod")
 #include "kernels_neon_arm64.h"
 #include "kernels_body.h"
-#ifdef __clang__
-#pragma clang attribute pop
-#else
-#pragma GCC pop_options
-#endif
+GSK_TARGET_END
