@@ -3,9 +3,8 @@
 #define SET amx
 #define EXACT_UNIT 4
 #define GSK_CODES "kernels_codes_amx.h"
-#pragma GCC push_options
-#pragma GCC target("avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,amx-tile,amx-int8")
+GSK_TARGET_BEGIN("avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,amx-tile,amx-int8")
 #include "kernels_avx512_amd64.h"
 #include "kernels_avx512vnni_amd64.h"
 #include "kernels_body.h"
-#pragma GCC pop_options
+GSK_TARGET_END
