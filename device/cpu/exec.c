@@ -85,7 +85,7 @@ static void prepare(const gsk_program *p, workspace *w, const gsk_step *s, int64
   for (int64_t r = r0, i = 0; r < r1; r++, i++) {
     const float *x = row_of(p, w, s->in, r, r0);
     uint8_t *codes = w->codes + i * gsk_codes_stride(k);
-    int32_t *sums = w->sums + i * (k / GSK_LANES);
+    int32_t *sums = p->mins ? w->sums + i * (k / GSK_LANES) : NULL;
     if (p->fast) p->set->prepare_fast(x, k, codes, w->scales + i * blocks, w->zeros + i * blocks, sums);
     else p->set->prepare_exact(x, k, codes, w->scales + i, sums);
   }

@@ -46,7 +46,7 @@ typedef struct gsk_program {
   int64_t step_count, slot_count, run_count, hidden_size, result;
   int64_t widest; /* largest k of a matrix */
   int32_t fast;
-  int32_t pad;
+  int32_t mins; /* some matrix has mins: sums of the activations are needed */
   const gsk_kernel_set *set;
 } gsk_program;
 

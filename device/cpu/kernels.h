@@ -107,10 +107,10 @@ typedef struct gsk_kernel_set {
   void (*linear)(const gsk_linear *args, int64_t r0, int64_t r1, int64_t p0, int64_t p1);
   int32_t exact_unit; /* gsk_form.unit of exact matrices */
   int32_t pad;
-  /* codes = round(x·(32512/max|x|)); scale = max|x|/32512; sums per 16 */
+  /* codes = round(x·(32512/max|x|)); scale = max|x|/32512; sums per 16, or NULL */
   void (*prepare_exact)(const float *x, int64_t k, void *codes, float *scale, int32_t *sums);
   /* per 32: q = 255/(hi−lo), zero = round(−lo·q), codes = round(x·q) + zero in 0…255, with hi ≥ 0 ≥ lo;
-   * scale = (hi−lo)/255; sums per 16 are of code − zero */
+   * scale = (hi−lo)/255; sums per 16 are of code − zero, or NULL */
   void (*prepare_fast)(const float *x, int64_t k, uint8_t *codes, float *scales, int32_t *zeros, int32_t *sums);
   /* out = layernorm(x + add)·w + b; add may be NULL; out may be x or add */
   void (*norm)(const float *x, const float *add, const float *w, const float *b, float *out,

@@ -46,6 +46,17 @@ GSK_OP void transpose(V *r) {
     r[i] = _mm256_permute2f128_ps(a, b, 0x20), r[i + 4] = _mm256_permute2f128_ps(a, b, 0x31);
   }
 }
+/* packing works within halves of 128 bits: their quarters are put in order afterwards */
+GSK_OP void storeShorts(int16_t *p, const V *v) {
+  __m256i both = _mm256_packs_epi32(_mm256_cvtps_epi32(v[0]), _mm256_cvtps_epi32(v[1]));
+  _mm256_storeu_si256((__m256i *)p, _mm256_permute4x64_epi64(both, 0xd8));
+}
+GSK_OP void storeBytes(uint8_t *p, const V *v) {
+  __m256i byte = _mm256_set1_epi32(255);
+  __m256i both = _mm256_packs_epi32(_mm256_and_si256(_mm256_cvtps_epi32(v[0]), byte), _mm256_and_si256(_mm256_cvtps_epi32(v[1]), byte));
+  both = _mm256_permute4x64_epi64(both, 0xd8);
+  _mm_storeu_si128((__m128i *)p, _mm_packus_epi16(_mm256_castsi256_si128(both), _mm256_extracti128_si256(both, 1)));
+}
 GSK_OP V loadHalf(const uint16_t *p) { return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)p)); }
 GSK_OP V loadBFloat(const uint16_t *p) { return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)p)), 16)); }
 GSK_OP VI zeroI(void) { return _mm256_setzero_si256(); }

@@ -50,6 +50,11 @@ GSK_OP void transpose(V *r) {
     r[i + 4] = _mm512_shuffle_f32x4(b, d, 0x88), r[i + 12] = _mm512_shuffle_f32x4(b, d, 0xdd);
   }
 }
+GSK_OP void storeShorts(int16_t *p, const V *v) { _mm256_storeu_si256((__m256i *)p, _mm512_cvtepi32_epi16(_mm512_cvtps_epi32(*v))); }
+GSK_OP void storeBytes(uint8_t *p, const V *v) { _mm_storeu_si128((__m128i *)p, _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(*v))); }
+GSK_OP void storeHighBytes(uint8_t *p, const V *v) {
+  _mm_storeu_si128((__m128i *)p, _mm512_cvtepi32_epi8(_mm512_srai_epi32(_mm512_cvtps_epi32(*v), 8)));
+}
 GSK_OP V loadHalf(const uint16_t *p) { return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)p)); }
 GSK_OP V loadBFloat(const uint16_t *p) { return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)p)), 16)); }
 GSK_OP VI zeroI(void) { return _mm512_setzero_si512(); }

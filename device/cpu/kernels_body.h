@@ -17,6 +17,8 @@
  *   sumLanes maxLanes    of V: lane i and lane i + LANES/2, then LANES/4, … 1
  *   transpose(rows)      LANES V, in place
  *   selectV(m, a, b)      a where m < 0, else b, by lanes
+ *   storeShorts storeBytes storeHighBytes   16 integral numbers of 16/LANES V to memory: 16 bits, the low 8 of them, the
+ *                        high 8 (for EXACT_UNIT 4); kernels_narrow.h has them for sets without instructions for it
  *   SET                  the name of the set, a C identifier
  *
  * and, where the defaults below do not fit, FLOAT_ROWS (rows of a tile of float forms), EXACT_UNIT (gsk_form.unit of

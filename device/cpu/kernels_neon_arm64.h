@@ -78,3 +78,4 @@ GSK_OP void loadNibbleBytes(const uint8_t *p, const int8_t *t, VB *lo, VB *hi) {
   *hi = widen(vqtbl1q_s8(table, vshrq_n_u8(b, 4)));
 }
 GSK_OP VI dotBytes(VI acc, VQ q, VB w) { return dot(dot(acc, q.first, w.first), q.second, w.second); }
+#include "kernels_narrow.h"

@@ -77,4 +77,5 @@ GSK_OP VI dotBytes(VI acc, VQ q, VB w) {
   GSK_EACH for (int j = 0; j < 4; j++) acc.x[i] += q.x[j] * w.x[4 * i + j];
   return acc;
 }
+#include "kernels_narrow.h"
 #include "kernels_body.h"

@@ -1,11 +1,14 @@
 /* Steps over one row: activations to codes, norm, activation, rotation, mean; see kernels_body.h. */
-/* Rounds 16 values times q to integers of at most `most`; their sum. */
-GSK_INLINE int32_t roundLanes(const float *x, float q, V most, int32_t *codes) {
-  float lane[GSK_LANES] __attribute__((aligned(64)));
-  for (int v = 0; v < PARTS; v++) store(lane + v * LANES, minV(roundV(mul(load(x + v * LANES), set1(q))), most));
-  int32_t sum = 0;
-  for (int j = 0; j < GSK_LANES; j++) sum += codes[j] = (int32_t)lane[j];
-  return sum;
+/* 16 values times q to integers of at most `most`. */
+GSK_INLINE void roundLanes(const float *x, float q, V most, V *codes) {
+  GSK_UNROLL for (int v = 0; v < PARTS; v++) codes[v] = minV(roundV(mul(load(x + v * LANES), set1(q))), most);
+}
+
+/* The sum of 16 codes: below 2^24, and so exact in any order. */
+GSK_INLINE int32_t sumCodes(const V *codes) {
+  V sum = codes[0];
+  GSK_UNROLL for (int v = 1; v < PARTS; v++) sum = add(sum, codes[v]);
+  return (int32_t)sumLanes(sum);
 }
 
 static void prepareExact(const float *x, int64_t k, void *row, float *scale, int32_t *sums) {
@@ -19,13 +22,15 @@ static void prepareExact(const float *x, int64_t k, void *row, float *scale, int
   float q = top > 1e-30f ? GSK_ACTIVATION_MAX / top : 0.0f;
   *scale = top / GSK_ACTIVATION_MAX;
   for (int64_t i = 0; i < k; i += GSK_LANES) {
-    int32_t codes[GSK_LANES];
-    sums[i / GSK_LANES] = roundLanes(x + i, q, set1(GSK_ACTIVATION_MAX), codes);
+    V codes[PARTS];
+    roundLanes(x + i, q, set1(GSK_ACTIVATION_MAX), codes);
+    if (sums) sums[i / GSK_LANES] = sumCodes(codes);
 #if EXACT_UNIT == 4
     uint8_t *at = (uint8_t *)row + i / 32 * 64 + i % 32;
-    for (int j = 0; j < GSK_LANES; j++) at[j] = (uint8_t)(codes[j] >> 8), at[32 + j] = (uint8_t)codes[j];
+    storeHighBytes(at, codes);
+    storeBytes(at + 32, codes);
 #else
-    for (int j = 0; j < GSK_LANES; j++) ((int16_t *)row)[i + j] = (int16_t)codes[j];
+    storeShorts((int16_t *)row + i, codes);
 #endif
   }
 }
@@ -33,17 +38,18 @@ static void prepareExact(const float *x, int64_t k, void *row, float *scale, int
 static void prepareFast(const float *x, int64_t k, uint8_t *row, float *scales, int32_t *zeros, int32_t *sums) {
   for (int64_t i = 0; i < k; i += GSK_BLOCK, x += GSK_BLOCK) {
     V low = set1(0.0f), high = low;
-    for (int j = 0; j < GSK_BLOCK; j += LANES) low = minV(low, load(x + j)), high = maxV(high, load(x + j));
+    GSK_UNROLL for (int j = 0; j < GSK_BLOCK; j += LANES) low = minV(low, load(x + j)), high = maxV(high, load(x + j));
     float lo = -maxLanes(sub(set1(0.0f), low)), range = maxLanes(high) - lo, q = range > 1e-30f ? 255.0f / range : 0.0f;
     float below = __builtin_rintf(lo * q);
     V most = set1(255.0f + below); /* code − zero must not exceed 255 − zero */
-    int32_t zero = -(int32_t)below;
     scales[i / GSK_BLOCK] = range / 255.0f;
-    zeros[i / GSK_BLOCK] = -zero & 0xffff;
+    zeros[i / GSK_BLOCK] = (int32_t)below & 0xffff;
     for (int h = 0; h < GSK_BLOCK; h += GSK_LANES) {
-      int32_t codes[GSK_LANES];
-      sums[(i + h) / GSK_LANES] = roundLanes(x + h, q, most, codes);
-      for (int j = 0; j < GSK_LANES; j++) row[i + h + j] = (uint8_t)(codes[j] + zero);
+      V codes[PARTS];
+      roundLanes(x + h, q, most, codes);
+      if (sums) sums[(i + h) / GSK_LANES] = sumCodes(codes);
+      GSK_UNROLL for (int v = 0; v < PARTS; v++) codes[v] = sub(codes[v], set1(below));
+      storeBytes(row + i + h, codes);
     }
   }
 }
