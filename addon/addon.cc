@@ -24,7 +24,8 @@ void load(const Napi::CallbackInfo &info) {
   gs_error error = {};
   settings.abi_version = GS_ABI_VERSION;
   settings.threads = info[1].As<Napi::Number>().Uint32Value();
-  snprintf(settings.kernels, sizeof settings.kernels, "%s", info[0].As<Napi::String>().Utf8Value().c_str());
+  snprintf(settings.kernels, sizeof settings.kernels, "%s",
+           info[0].As<Napi::String>().Utf8Value().c_str());
   setCallbacks(&settings);
   if (!loadCore(settings, &error)) throwError(info.Env(), error);
 }
@@ -36,12 +37,15 @@ Napi::Value counters(const Napi::CallbackInfo &info) {
   const struct {
     const char *name;
     const int64_t *value;
-  } all[] = {{"weights", &page->weights}, {"activations", &page->activations}, {"staging", &page->staging},
-             {"vocab", &page->vocab}, {"index", &page->index}, {"output", &page->output},
-             {"regions", &page->regions}, {"budget", &page->budget}, {"reserved", &page->reserved}, {"system", &page->system},
-             {"goHeap", &page->go_heap}, {"working", &page->working}};
+  } all[] = {{"weights", &page->weights},   {"activations", &page->activations},
+             {"staging", &page->staging},   {"vocab", &page->vocab},
+             {"index", &page->index},       {"output", &page->output},
+             {"regions", &page->regions},   {"budget", &page->budget},
+             {"reserved", &page->reserved}, {"system", &page->system},
+             {"goHeap", &page->go_heap},    {"working", &page->working}};
   Napi::Object o = Napi::Object::New(info.Env());
-  for (auto &c : all) o.Set(c.name, static_cast<double>(__atomic_load_n(c.value, __ATOMIC_RELAXED)));
+  for (auto &c : all)
+    o.Set(c.name, static_cast<double>(__atomic_load_n(c.value, __ATOMIC_RELAXED)));
   return o;
 }
 
@@ -65,7 +69,9 @@ Napi::Value kernels(const Napi::CallbackInfo &info) {
 
 // reserve(bytes, limit) → granted
 Napi::Value reserve(const Napi::CallbackInfo &info) {
-  return Napi::Boolean::New(info.Env(), core() && core()->reserve(info[0].As<Napi::Number>().Int64Value(), info[1].As<Napi::Number>().Int64Value()));
+  return Napi::Boolean::New(info.Env(),
+                            core() && core()->reserve(info[0].As<Napi::Number>().Int64Value(),
+                                                      info[1].As<Napi::Number>().Int64Value()));
 }
 
 void unreserve(const Napi::CallbackInfo &info) {

@@ -26,9 +26,9 @@ struct Environment {
   napi_threadsafe_function back = nullptr;
   std::map<uint32_t, Call *> calls; // by id; JS thread and the lock
   uint32_t nextId = 0;
-  uint32_t pending = 0;          // JS thread: the event loop is kept while > 0
+  uint32_t pending = 0;           // JS thread: the event loop is kept while > 0
   std::atomic<int> references{1}; // the environment's and one per call
-  gs_job end = {};                // the last job, which closes what this environment has opened and left open
+  gs_job end = {}; // the last job, which closes what this environment has opened and left open
 };
 
 // What is queued for the JS thread is a Message that is part of its Call: a thread of the core allocates nothing.
@@ -46,8 +46,10 @@ struct Call {
   napi_ref callback = nullptr;
   napi_ref progress = nullptr;
   Message finished, progressed;
-  std::atomic<int> references{1}; // the job's, until its result is delivered, and one of a progress message on its way
-  bool reporting = false;         // under the environment's lock, as are the numbers: later reports only update them
+  std::atomic<int> references{
+      1}; // the job's, until its result is delivered, and one of a progress message on its way
+  bool reporting =
+      false; // under the environment's lock, as are the numbers: later reports only update them
   uint64_t loadedBytes = 0, totalBytes = 0;
   char tensor[kTensorName] = {};
 };
@@ -108,14 +110,17 @@ void progressed(gs_job *job, uint64_t loaded, uint64_t total, gs_str *tensor) {
   c->references++;
 }
 
-void finalizeOutput(napi_env, void *data, void *size) { core()->outputFree(data, reinterpret_cast<uintptr_t>(size)); }
+void finalizeOutput(napi_env, void *data, void *size) {
+  core()->outputFree(data, reinterpret_cast<uintptr_t>(size));
+}
 
 // The output as an ArrayBuffer: external where it is large and allowed, else a copy (Electron, or an environment that
 // goes down).
 bool arrayBuffer(napi_env env, gs_output *output, napi_value *value) {
   void *size = reinterpret_cast<void *>(static_cast<uintptr_t>(output->size));
   if (output->size >= kExternalBytes && !externalRefused &&
-      napi_create_external_arraybuffer(env, output->data, output->size, finalizeOutput, size, value) == napi_ok) {
+      napi_create_external_arraybuffer(env, output->data, output->size, finalizeOutput, size,
+                                       value) == napi_ok) {
     output->data = nullptr;
     return true;
   }
@@ -127,14 +132,16 @@ bool arrayBuffer(napi_env env, gs_output *output, napi_value *value) {
 
 bool setString(napi_env env, napi_value object, const char *name, const char *text) {
   napi_value v;
-  return napi_create_string_utf8(env, text, NAPI_AUTO_LENGTH, &v) == napi_ok && napi_set_named_property(env, object, name, v) == napi_ok;
+  return napi_create_string_utf8(env, text, NAPI_AUTO_LENGTH, &v) == napi_ok &&
+         napi_set_named_property(env, object, name, v) == napi_ok;
 }
 
 bool errorObject(napi_env env, const gs_error &e, napi_value *object) {
   napi_value offset;
   return napi_create_object(env, object) == napi_ok && setString(env, *object, "code", e.code) &&
          setString(env, *object, "kind", e.kind) && setString(env, *object, "field", e.field) &&
-         setString(env, *object, "message", e.message) && napi_create_int64(env, e.offset, &offset) == napi_ok &&
+         setString(env, *object, "message", e.message) &&
+         napi_create_int64(env, e.offset, &offset) == napi_ok &&
          napi_set_named_property(env, *object, "offset", offset) == napi_ok;
 }
 
@@ -143,7 +150,8 @@ bool results(napi_env env, Call *c, napi_value *v) { // error, reply, output
     if (napi_get_undefined(env, &v[i]) != napi_ok) return false;
   gs_job *j = &c->job;
   if (j->status) return errorObject(env, j->error, &v[0]);
-  if (j->reply && napi_create_string_utf8(env, j->reply, j->reply_size, &v[1]) != napi_ok) return false;
+  if (j->reply && napi_create_string_utf8(env, j->reply, j->reply_size, &v[1]) != napi_ok)
+    return false;
   return !j->output.data || arrayBuffer(env, &j->output, &v[2]);
 }
 
@@ -151,17 +159,22 @@ bool results(napi_env env, Call *c, napi_value *v) { // error, reply, output
 bool noRoom(napi_env env, napi_value *v) {
   napi_value pending;
   bool threw = false;
-  gs_error e = {-1, "ERR_MEMORY_ALLOCATION", "limit", "output", "the host has no memory for the result"};
+  gs_error e = {-1, "ERR_MEMORY_ALLOCATION", "limit", "output",
+                "the host has no memory for the result"};
   if (napi_is_exception_pending(env, &threw) != napi_ok) return false;
   if (threw && napi_get_and_clear_last_exception(env, &pending) != napi_ok) return false;
-  return errorObject(env, e, &v[0]) && napi_get_undefined(env, &v[1]) == napi_ok && napi_get_undefined(env, &v[2]) == napi_ok;
+  return errorObject(env, e, &v[0]) && napi_get_undefined(env, &v[1]) == napi_ok &&
+         napi_get_undefined(env, &v[2]) == napi_ok;
 }
 
 void callBack(napi_env env, napi_ref function, size_t n, const napi_value *arguments) {
   napi_value receiver, f;
-  if (napi_get_undefined(env, &receiver) != napi_ok || napi_get_reference_value(env, function, &f) != napi_ok) return;
+  if (napi_get_undefined(env, &receiver) != napi_ok ||
+      napi_get_reference_value(env, function, &f) != napi_ok)
+    return;
   if (napi_call_function(env, receiver, f, n, arguments, nullptr) != napi_pending_exception) return;
-  napi_value error; // js/native.js's callbacks do not throw; if one does it is the host's uncaught exception
+  napi_value
+      error; // js/native.js's callbacks do not throw; if one does it is the host's uncaught exception
   if (napi_get_and_clear_last_exception(env, &error) == napi_ok) napi_fatal_exception(env, error);
 }
 
@@ -176,7 +189,8 @@ void deliverProgress(napi_env env, Call *c) {
     memcpy(tensor, c->tensor, sizeof tensor);
   }
   napi_value v[3];
-  if (env && napi_create_int64(env, numbers[0], &v[0]) == napi_ok && napi_create_int64(env, numbers[1], &v[1]) == napi_ok &&
+  if (env && napi_create_int64(env, numbers[0], &v[0]) == napi_ok &&
+      napi_create_int64(env, numbers[1], &v[1]) == napi_ok &&
       napi_create_string_utf8(env, tensor, NAPI_AUTO_LENGTH, &v[2]) == napi_ok)
     callBack(env, c->progress, 3, v);
   release(c);
@@ -189,7 +203,9 @@ void forget(napi_env env, Call *c) {
     c->environment->calls.erase(c->id);
   }
   for (napi_ref r : {c->callback, c->progress})
-    if (r) (void)napi_delete_reference(env, r); // fails only in an environment that ends, which frees them itself
+    if (r)
+      (void)napi_delete_reference(
+          env, r); // fails only in an environment that ends, which frees them itself
   release(c);
 }
 
@@ -199,7 +215,8 @@ void deliverResult(napi_env env, Call *c) {
     return;
   }
   Environment *e = c->environment;
-  if (--e->pending == 0) (void)napi_unref_threadsafe_function(env, e->back); // fails only while the environment ends
+  if (--e->pending == 0)
+    (void)napi_unref_threadsafe_function(env, e->back); // fails only while the environment ends
   napi_value v[3];
   if (results(env, c, v) || noRoom(env, v)) callBack(env, c->callback, 3, v);
   forget(env, c);
@@ -217,7 +234,8 @@ void environmentEnds(void *p) {
   {
     std::lock_guard<std::mutex> lock(e->mutex);
     e->alive = false;
-    for (auto &c : e->calls) core()->cancel(&c.second->job); // long jobs end soon; nobody waits for them
+    for (auto &c : e->calls)
+      core()->cancel(&c.second->job); // long jobs end soon; nobody waits for them
     e->calls.clear();
   }
   release(e);
@@ -256,7 +274,8 @@ bool copyTexts(napi_env env, napi_value array, gs_job *job) {
     napi_value s;
     size_t size = 0;
     if (napi_open_handle_scope(env, &scope) != napi_ok) return false;
-    bool ok = napi_get_element(env, array, i, &s) == napi_ok && napi_get_value_string_utf8(env, s, nullptr, 0, &size) == napi_ok;
+    bool ok = napi_get_element(env, array, i, &s) == napi_ok &&
+              napi_get_value_string_utf8(env, s, nullptr, 0, &size) == napi_ok;
     if (ok && used + size + 1 > capacity) {
       capacity = 2 * (used + size + 1);
       char *grown = static_cast<char *>(realloc(texts, capacity));
@@ -287,8 +306,10 @@ bool setUpJobs(napi_env env) {
   e->end.context = e;
   napi_value name;
   return napi_create_string_utf8(env, "gguf-stream", NAPI_AUTO_LENGTH, &name) == napi_ok &&
-         napi_create_threadsafe_function(env, nullptr, nullptr, name, 0, 1, nullptr, nullptr, nullptr, deliver, &e->back) == napi_ok &&
-         napi_unref_threadsafe_function(env, e->back) == napi_ok && napi_set_instance_data(env, e, nullptr, nullptr) == napi_ok &&
+         napi_create_threadsafe_function(env, nullptr, nullptr, name, 0, 1, nullptr, nullptr,
+                                         nullptr, deliver, &e->back) == napi_ok &&
+         napi_unref_threadsafe_function(env, e->back) == napi_ok &&
+         napi_set_instance_data(env, e, nullptr, nullptr) == napi_ok &&
          napi_add_env_cleanup_hook(env, environmentEnds, e) == napi_ok;
 }
 
@@ -297,7 +318,8 @@ static bool fillIn(const Napi::CallbackInfo &info, Call *c) {
   napi_env env = info.Env();
   c->job.kind = info[0].As<Napi::Number>().Uint32Value();
   c->job.handle = static_cast<uint64_t>(info[1].As<Napi::Number>().Int64Value());
-  if (info[2].IsString() && !(c->job.request = copyUtf8(env, info[2], &c->job.request_size))) return false;
+  if (info[2].IsString() && !(c->job.request = copyUtf8(env, info[2], &c->job.request_size)))
+    return false;
   if (info[3].IsArray() && !copyTexts(env, info[3], &c->job)) return false;
   if (napi_create_reference(env, info[4], 1, &c->callback) != napi_ok) return false;
   c->job.wants_progress = info[5].IsFunction();
@@ -327,7 +349,8 @@ Napi::Value submit(const Napi::CallbackInfo &info) {
   if (!core() || !e) throw Napi::Error::New(env, "the core is not loaded");
   Call *c = newCall(e);
   uint32_t id = c->id; // the call may be over before submit returns
-  if (!fillIn(info, c) || (e->pending == 0 && napi_ref_threadsafe_function(env, e->back) != napi_ok)) {
+  if (!fillIn(info, c) ||
+      (e->pending == 0 && napi_ref_threadsafe_function(env, e->back) != napi_ok)) {
     forget(env, c);
     throw Napi::Error::New(env, "the arguments cannot be copied");
   }

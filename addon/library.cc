@@ -37,9 +37,12 @@ bool fail(gs_error *error, const char *message, const char *detail) {
 
 // Go's runtime ends the process when it cannot have its address space or threads: ask first.
 bool roomForRuntime(gs_error *error) {
-  void *room = mmap(nullptr, kAddressSpace, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  void *room = mmap(nullptr, kAddressSpace, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+                    -1, 0);
   if (room == MAP_FAILED)
-    return fail(error, "not enough address space for the core: 1.5 GiB must be reservable (see ulimit -v)", "");
+    return fail(error,
+                "not enough address space for the core: 1.5 GiB must be reservable (see ulimit -v)",
+                "");
   munmap(room, kAddressSpace);
   pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
   pthread_t threads[kThreads];
@@ -53,7 +56,8 @@ bool roomForRuntime(gs_error *error) {
   while (made < kThreads && pthread_create(&threads[made], nullptr, wait, &gate) == 0) made++;
   pthread_mutex_unlock(&gate);
   for (int i = 0; i < made; i++) pthread_join(threads[i], nullptr);
-  if (made < kThreads) return fail(error, "not enough threads for the core: 12 must be creatable (see ulimit -u)", "");
+  if (made < kThreads)
+    return fail(error, "not enough threads for the core: 12 must be creatable (see ulimit -u)", "");
   return true;
 }
 
@@ -61,7 +65,8 @@ bool pathBesideAddon(char *path, size_t size) {
   Dl_info me;
   if (!dladdr(reinterpret_cast<void *>(&loadCore), &me) || !me.dli_fname) return false;
   const char *slash = strrchr(me.dli_fname, '/');
-  int n = snprintf(path, size, "%.*slibgguf_stream.so", slash ? static_cast<int>(slash - me.dli_fname + 1) : 0, me.dli_fname);
+  int n = snprintf(path, size, "%.*slibgguf_stream.so",
+                   slash ? static_cast<int>(slash - me.dli_fname + 1) : 0, me.dli_fname);
   return n > 0 && static_cast<size_t>(n) < size;
 }
 
@@ -72,14 +77,19 @@ template <class F> bool symbol(void *library, const char *name, F *to, gs_error 
 
 bool openLibrary(Core *c, gs_error *error) {
   char path[4096];
-  if (!pathBesideAddon(path, sizeof path)) return fail(error, "the addon does not know its own folder", "");
+  if (!pathBesideAddon(path, sizeof path))
+    return fail(error, "the addon does not know its own folder", "");
   void *l = dlopen(path, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
   if (!l) return fail(error, "the core cannot be loaded", dlerror());
-  return symbol(l, "gs_start", &c->start, error) && symbol(l, "gs_abi_version", &c->abiVersion, error) &&
+  return symbol(l, "gs_start", &c->start, error) &&
+         symbol(l, "gs_abi_version", &c->abiVersion, error) &&
          symbol(l, "gs_submit", &c->submit, error) && symbol(l, "gs_cancel", &c->cancel, error) &&
-         symbol(l, "gs_counters_page", &c->countersPage, error) && symbol(l, "gs_kernels", &c->kernels, error) &&
-         symbol(l, "gs_output_free", &c->outputFree, error) && symbol(l, "gs_reply_free", &c->replyFree, error) &&
-         symbol(l, "gs_reserve", &c->reserve, error) && symbol(l, "gs_unreserve", &c->unreserve, error);
+         symbol(l, "gs_counters_page", &c->countersPage, error) &&
+         symbol(l, "gs_kernels", &c->kernels, error) &&
+         symbol(l, "gs_output_free", &c->outputFree, error) &&
+         symbol(l, "gs_reply_free", &c->replyFree, error) &&
+         symbol(l, "gs_reserve", &c->reserve, error) &&
+         symbol(l, "gs_unreserve", &c->unreserve, error);
 }
 
 constexpr int kSignals = 32;
@@ -89,8 +99,11 @@ constexpr int kSignals = 32;
 void restoreDispositions(const struct sigaction *before) {
   for (int s = 1; s < kSignals; s++) {
     struct sigaction now;
-    if (s == SIGKILL || s == SIGSTOP || s == SIGSEGV || s == SIGBUS || s == SIGFPE || sigaction(s, nullptr, &now)) continue;
-    if (now.sa_handler != before[s].sa_handler || now.sa_flags != before[s].sa_flags) sigaction(s, &before[s], nullptr);
+    if (s == SIGKILL || s == SIGSTOP || s == SIGSEGV || s == SIGBUS || s == SIGFPE ||
+        sigaction(s, nullptr, &now))
+      continue;
+    if (now.sa_handler != before[s].sa_handler || now.sa_flags != before[s].sa_flags)
+      sigaction(s, &before[s], nullptr);
   }
 }
 
@@ -120,7 +133,9 @@ bool loadCore(const gs_settings &settings, gs_error *error) {
     sigset_t all, old;
     pthread_t thread;
     sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &old); // the loader, and so every thread of Go's, starts with all signals blocked
+    pthread_sigmask(
+        SIG_SETMASK, &all,
+        &old); // the loader, and so every thread of Go's, starts with all signals blocked
     int failed = pthread_create(&thread, nullptr, loadThread, &load);
     pthread_sigmask(SIG_SETMASK, &old, nullptr);
     if (failed) fail(error, "no thread for loading the core", strerror(failed));

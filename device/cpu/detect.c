@@ -13,11 +13,16 @@
 #endif
 
 /* bits of CPUID leaves and of XCR0, which says what registers the system saves */
-static const struct { const char *name; unsigned leaf, sub, reg, bit, xcr0; } features[] = {
-    {"fma", 1, 0, 2, 12, 0x6},       {"f16c", 1, 0, 2, 29, 0x6},      {"avx2", 7, 0, 1, 5, 0x6},
-    {"avx512f", 7, 0, 1, 16, 0xe6},  {"avx512dq", 7, 0, 1, 17, 0xe6}, {"avx512bw", 7, 0, 1, 30, 0xe6},
-    {"avx512vl", 7, 0, 1, 31, 0xe6}, {"avx512vnni", 7, 0, 2, 11, 0xe6}, {"avxvnni", 7, 1, 0, 4, 0x6},
-    {"amx-tile", 7, 0, 3, 24, 0x600e6}, {"amx-int8", 7, 0, 3, 25, 0x600e6},
+static const struct {
+  const char *name;
+  unsigned leaf, sub, reg, bit, xcr0;
+} features[] = {
+    {"fma", 1, 0, 2, 12, 0x6},          {"f16c", 1, 0, 2, 29, 0x6},
+    {"avx2", 7, 0, 1, 5, 0x6},          {"avx512f", 7, 0, 1, 16, 0xe6},
+    {"avx512dq", 7, 0, 1, 17, 0xe6},    {"avx512bw", 7, 0, 1, 30, 0xe6},
+    {"avx512vl", 7, 0, 1, 31, 0xe6},    {"avx512vnni", 7, 0, 2, 11, 0xe6},
+    {"avxvnni", 7, 1, 0, 4, 0x6},       {"amx-tile", 7, 0, 3, 24, 0x600e6},
+    {"amx-int8", 7, 0, 3, 25, 0x600e6},
 };
 
 static unsigned xcr0(void) {
@@ -43,7 +48,9 @@ int gsk_has(const char *feature) {
     if (strcmp(features[i].name, feature)) continue;
     unsigned r[4] = {0};
     if (!__get_cpuid_count(features[i].leaf, features[i].sub, &r[0], &r[1], &r[2], &r[3])) return 0;
-    if (!(r[features[i].reg] >> features[i].bit & 1) || (xcr0() & features[i].xcr0) != features[i].xcr0) return 0;
+    if (!(r[features[i].reg] >> features[i].bit & 1) ||
+        (xcr0() & features[i].xcr0) != features[i].xcr0)
+      return 0;
     return strncmp(feature, "amx-", 4) || tile_permission();
   }
   return 0;
@@ -53,14 +60,17 @@ int gsk_has(const char *feature) {
 
 enum { DOT_PRODUCT = 1 << 20 }; /* HWCAP_ASIMDDP */
 
-int gsk_has(const char *feature) { return !strcmp(feature, "dotprod") && getauxval(AT_HWCAP) & DOT_PRODUCT; }
+int gsk_has(const char *feature) {
+  return !strcmp(feature, "dotprod") && getauxval(AT_HWCAP) & DOT_PRODUCT;
+}
 #elif defined(__aarch64__) && defined(__APPLE__)
 #include <sys/sysctl.h>
 
 int gsk_has(const char *feature) {
   int has = 0;
   size_t size = sizeof has;
-  return !strcmp(feature, "dotprod") && !sysctlbyname("hw.optional.arm.FEAT_DotProd", &has, &size, NULL, 0) && has;
+  return !strcmp(feature, "dotprod") &&
+         !sysctlbyname("hw.optional.arm.FEAT_DotProd", &has, &size, NULL, 0) && has;
 }
 #else
 int gsk_has(const char *feature) { return (void)feature, 0; }

@@ -9,13 +9,13 @@ enum { MAX_SLOTS = 16 };
 /* One thread's buffers, cut out of its workspace. */
 typedef struct workspace {
   float *slot[MAX_SLOTS];
-  uint8_t *codes;  /* [slab][gsk_codes_stride(widest)]: prepared activations */
-  float *scales;   /* [slab][widest/32] */
-  int32_t *zeros;  /* [slab][widest/32] */
-  int32_t *sums;   /* [slab][widest/16] */
-  float *scratch;  /* attention */
-  float *row;      /* [hidden_size]: of a lookup table */
-  int prepared;    /* the slot whose rows `codes` holds, −1: none */
+  uint8_t *codes; /* [slab][gsk_codes_stride(widest)]: prepared activations */
+  float *scales;  /* [slab][widest/32] */
+  int32_t *zeros; /* [slab][widest/32] */
+  int32_t *sums;  /* [slab][widest/16] */
+  float *scratch; /* attention */
+  float *row;     /* [hidden_size]: of a lookup table */
+  int prepared;   /* the slot whose rows `codes` holds, −1: none */
   int64_t prepared_k;
 } workspace;
 
@@ -35,28 +35,31 @@ typedef struct run {
 static atomic_int crowded;
 enum { CROWDED_RUNS = 32 };
 
-#define TAKE(field, type, count) (w->field = (type *)(base + at), at += gsk_up((count) * (int64_t)sizeof(type), GSK_ALIGN))
+#define TAKE(field, type, count) \
+  (w->field = (type *)(base + at), at += gsk_up((count) * (int64_t)sizeof(type), GSK_ALIGN))
 
 /* The slots that live through attention; with base NULL only the size counts. */
 static int64_t lay_out_kept(const gsk_program *p, int64_t group_rows, uint8_t *base, workspace *w) {
   int64_t at = 0;
   for (int64_t i = 0; i < p->slot_count; i++)
-    if (p->slots[i].kept) TAKE(slot[i], float, p->slots[i].stride * group_rows);
+    if (p->slots[i].kept) TAKE(slot[i], float, (p->slots[i].stride * group_rows));
   return at;
 }
 
 /* What a thread needs for the slab or the head it is at. */
-static int64_t lay_out_own(const gsk_program *p, int64_t group_rows, int64_t longest, uint8_t *base, workspace *w) {
+static int64_t lay_out_own(const gsk_program *p, int64_t group_rows, int64_t longest, uint8_t *base,
+                           workspace *w) {
   int64_t at = 0, slab = group_rows < GSK_SLAB ? group_rows : GSK_SLAB;
   int64_t head = 0;
   for (int64_t i = 0; i < p->step_count; i++)
-    if (p->steps[i].op == GSK_ATTENTION && p->steps[i].head_size > head) head = p->steps[i].head_size;
+    if (p->steps[i].op == GSK_ATTENTION && p->steps[i].head_size > head)
+      head = p->steps[i].head_size;
   for (int64_t i = 0; i < p->slot_count; i++)
-    if (!p->slots[i].kept) TAKE(slot[i], float, p->slots[i].stride * slab);
-  TAKE(codes, uint8_t, slab * gsk_codes_stride(p->widest));
-  TAKE(scales, float, slab * (p->widest / GSK_BLOCK + 1));
-  TAKE(zeros, int32_t, slab * (p->widest / GSK_BLOCK + 1));
-  TAKE(sums, int32_t, slab * (p->widest / GSK_LANES + 1));
+    if (!p->slots[i].kept) TAKE(slot[i], float, (p->slots[i].stride * slab));
+  TAKE(codes, uint8_t, gsk_codes_stride(p->widest) * slab);
+  TAKE(scales, float, (p->widest / GSK_BLOCK + 1) * slab);
+  TAKE(zeros, int32_t, (p->widest / GSK_BLOCK + 1) * slab);
+  TAKE(sums, int32_t, (p->widest / GSK_LANES + 1) * slab);
   TAKE(scratch, float, gsk_attention_scratch(longest, head));
   TAKE(row, float, p->hidden_size);
   return at;
@@ -71,9 +74,12 @@ void gsk_workspace(const gsk_program *p, gsk_batch *b) {
 
 static int64_t kept_copies(const gsk_batch *b) { return b->together ? 1 : b->threads; }
 
-int64_t gsk_workspace_bytes(const gsk_batch *b) { return kept_copies(b) * b->kept_bytes + b->threads * b->own_bytes; }
+int64_t gsk_workspace_bytes(const gsk_batch *b) {
+  return kept_copies(b) * b->kept_bytes + b->threads * b->own_bytes;
+}
 
-static float *row_of(const gsk_program *p, const workspace *w, int slot, int64_t row, int64_t slab) {
+static float *row_of(const gsk_program *p, const workspace *w, int slot, int64_t row,
+                     int64_t slab) {
   return w->slot[slot] + (p->slots[slot].kept ? row : row - slab) * p->slots[slot].stride;
 }
 
@@ -86,20 +92,26 @@ static void prepare(const gsk_program *p, workspace *w, const gsk_step *s, int64
     const float *x = row_of(p, w, s->in, r, r0);
     uint8_t *codes = w->codes + i * gsk_codes_stride(k);
     int32_t *sums = p->mins ? w->sums + i * (k / GSK_LANES) : NULL;
-    if (p->fast) p->set->prepare_fast(x, k, codes, w->scales + i * blocks, w->zeros + i * blocks, sums);
+    if (p->fast)
+      p->set->prepare_fast(x, k, codes, w->scales + i * blocks, w->zeros + i * blocks, sums);
     else p->set->prepare_exact(x, k, codes, w->scales + i, sums);
   }
   w->prepared = s->in;
   w->prepared_k = k;
 }
 
-static void run_linear(const gsk_program *p, workspace *w, const gsk_step *s, int64_t r0, int64_t r1) {
+static void run_linear(const gsk_program *p, workspace *w, const gsk_step *s, int64_t r0,
+                       int64_t r1) {
   const gsk_matrix *m = &s->matrix;
   gsk_linear g = {.w = m, .bias = s->bias, .out_stride = p->slots[s->out].stride};
   g.out = row_of(p, w, s->out, r0, r0) + s->column;
   if (m->form.storage == GSK_CODES8 || m->form.storage == GSK_CODES4) {
     prepare(p, w, s, r0, r1);
-    g.a = (gsk_rows){.data = w->codes, .stride = gsk_codes_stride(m->k), .scales = w->scales, .zeros = w->zeros, .sums = w->sums};
+    g.a = (gsk_rows){.data = w->codes,
+                     .stride = gsk_codes_stride(m->k),
+                     .scales = w->scales,
+                     .zeros = w->zeros,
+                     .sums = w->sums};
   } else {
     g.a = (gsk_rows){.data = row_of(p, w, s->in, r0, r0), .stride = p->slots[s->in].stride * 4};
   }
@@ -113,8 +125,8 @@ static int64_t place(const uint32_t **first_of, int64_t row) {
 }
 
 /* One row-local step over the rows of a slab. */
-static void run_rows(const gsk_program *p, const gsk_batch *b, workspace *w, const gsk_step *s, int64_t base,
-                     int64_t r0, int64_t r1, const uint32_t *first_of) {
+static void run_rows(const gsk_program *p, const gsk_batch *b, workspace *w, const gsk_step *s,
+                     int64_t base, int64_t r0, int64_t r1, const uint32_t *first_of) {
   if (s->op == GSK_LINEAR) {
     run_linear(p, w, s, r0, r1);
   } else {
@@ -123,7 +135,8 @@ static void run_rows(const gsk_program *p, const gsk_batch *b, workspace *w, con
       const float *in = s->in >= 0 ? row_of(p, w, s->in, r, r0) : NULL;
       switch (s->op) {
       case GSK_EMBED:
-        if (b->embedded) memcpy(out, b->embedded + (base + r) * p->hidden_size, (size_t)p->hidden_size * 4);
+        if (b->embedded)
+          memcpy(out, b->embedded + (base + r) * p->hidden_size, (size_t)p->hidden_size * 4);
         else gsk_embed(p, b->ids[base + r], (uint32_t)place(&first_of, base + r), w->row, out);
         break;
       case GSK_NORM:
@@ -132,7 +145,8 @@ static void run_rows(const gsk_program *p, const gsk_batch *b, workspace *w, con
         break;
       case GSK_ACTIVATE: p->set->activate(s->activation, in, out, s->columns); break;
       case GSK_ROTARY:
-        p->set->rotate(out + s->column, p->rotary + place(&first_of, base + r) * s->head_size, s->heads, s->head_size);
+        p->set->rotate(out + s->column, p->rotary + place(&first_of, base + r) * s->head_size,
+                       s->heads, s->head_size);
         break;
       }
     }
@@ -141,17 +155,23 @@ static void run_rows(const gsk_program *p, const gsk_batch *b, workspace *w, con
 }
 
 /* Heads [h0, h1) of text t; base is the group's first row. */
-static void attend(const gsk_program *p, const gsk_batch *b, workspace *w, const gsk_step *s, int64_t base, int64_t t,
-                   int64_t h0, int64_t h1) {
+static void attend(const gsk_program *p, const gsk_batch *b, workspace *w, const gsk_step *s,
+                   int64_t base, int64_t t, int64_t h0, int64_t h1) {
   int64_t row = b->offsets[t] - base;
-  gsk_attention a = {.qkv = w->slot[s->in] + row * p->slots[s->in].stride, .stride = p->slots[s->in].stride,
-                     .out = w->slot[s->out] + row * p->slots[s->out].stride, .out_stride = p->slots[s->out].stride,
-                     .rows = b->offsets[t + 1] - b->offsets[t], .heads = s->heads, .head_size = s->head_size,
-                     .scale = s->scale, .scratch = w->scratch};
+  gsk_attention a = {.qkv = w->slot[s->in] + row * p->slots[s->in].stride,
+                     .stride = p->slots[s->in].stride,
+                     .out = w->slot[s->out] + row * p->slots[s->out].stride,
+                     .out_stride = p->slots[s->out].stride,
+                     .rows = b->offsets[t + 1] - b->offsets[t],
+                     .heads = s->heads,
+                     .head_size = s->head_size,
+                     .scale = s->scale,
+                     .scratch = w->scratch};
   p->set->attention(&a, h0, h1);
 }
 
-static void pool_text(const gsk_program *p, const gsk_batch *b, const workspace *w, int64_t base, int64_t t) {
+static void pool_text(const gsk_program *p, const gsk_batch *b, const workspace *w, int64_t base,
+                      int64_t t) {
   int64_t stride = p->slots[p->result].stride, rows = b->offsets[t + 1] - b->offsets[t];
   const float *x = w->slot[p->result] + (b->offsets[t] - base) * stride;
   float *out = b->out + t * p->hidden_size;
@@ -164,13 +184,16 @@ static void pool_text(const gsk_program *p, const gsk_batch *b, const workspace 
 }
 
 /* Steps [s0, s1), all row-local, over rows [r0, r1), at most a slab, of the group that begins with text t0. */
-static void run_slab(const gsk_program *p, const gsk_batch *b, workspace *w, int64_t s0, int64_t s1, int64_t t0, int64_t r0, int64_t r1) {
+static void run_slab(const gsk_program *p, const gsk_batch *b, workspace *w, int64_t s0, int64_t s1,
+                     int64_t t0, int64_t r0, int64_t r1) {
   w->prepared = -1;
-  for (int64_t s = s0; s < s1; s++) run_rows(p, b, w, &p->steps[s], b->offsets[t0], r0, r1, b->offsets + t0);
+  for (int64_t s = s0; s < s1; s++)
+    run_rows(p, b, w, &p->steps[s], b->offsets[t0], r0, r1, b->offsets + t0);
 }
 
 static int stopped(run *r) {
-  if (r->b->cancelled && __atomic_load_n(r->b->cancelled, __ATOMIC_RELAXED)) atomic_store(&r->cancelled, 1);
+  if (r->b->cancelled && __atomic_load_n(r->b->cancelled, __ATOMIC_RELAXED))
+    atomic_store(&r->cancelled, 1);
   return atomic_load(&r->cancelled);
 }
 
@@ -185,7 +208,8 @@ static void run_group(run *r, workspace *w, int64_t t0, int64_t t1) {
       for (int64_t t = t0; t < t1; t++) attend(p, b, w, first, base, t, 0, first->heads);
     } else {
       for (int64_t r0 = 0; r0 < rows; r0 += GSK_SLAB)
-        run_slab(p, b, w, p->runs[k], p->runs[k + 1], t0, r0, r0 + GSK_SLAB < rows ? r0 + GSK_SLAB : rows);
+        run_slab(p, b, w, p->runs[k], p->runs[k + 1], t0, r0,
+                 r0 + GSK_SLAB < rows ? r0 + GSK_SLAB : rows);
     }
   }
   for (int64_t t = t0; t < t1; t++) pool_text(p, b, w, base, t);
@@ -205,7 +229,7 @@ static int64_t head_parts(const gsk_batch *b, int64_t texts, int64_t heads) {
 /* A phase of a batch that all threads work on together: a run of steps, or the pooling, of one group. */
 typedef struct phase {
   int64_t t0, t1, base, rows;
-  int64_t s0, s1; /* steps; none: pooling */
+  int64_t s0, s1;       /* steps; none: pooling */
   int64_t items, heads; /* heads > 0: attention */
 } phase;
 
@@ -237,9 +261,11 @@ static void run_item(run *r, workspace *w, const phase *f, int64_t item) {
     run_group(r, w, b->groups[item], b->groups[item + 1]);
   } else if (f->heads) {
     int64_t parts = f->items / (f->t1 - f->t0), part = item % parts;
-    attend(p, b, w, &p->steps[f->s0], f->base, f->t0 + item / parts, f->heads * part / parts, f->heads * (part + 1) / parts);
+    attend(p, b, w, &p->steps[f->s0], f->base, f->t0 + item / parts, f->heads * part / parts,
+           f->heads * (part + 1) / parts);
   } else if (f->s0 < f->s1) {
-    run_slab(p, b, w, f->s0, f->s1, f->t0, f->rows * item / f->items, f->rows * (item + 1) / f->items);
+    run_slab(p, b, w, f->s0, f->s1, f->t0, f->rows * item / f->items,
+             f->rows * (item + 1) / f->items);
   } else {
     pool_text(p, b, w, f->base, f->t0 + item);
   }
@@ -248,7 +274,8 @@ static void run_item(run *r, workspace *w, const phase *f, int64_t item) {
 /* Until another thread has ended the phase: the others hold its last items. */
 static void await(run *r, unsigned long long place, int thread) {
   int64_t start = gsk_now();
-  for (int spins = 0; atomic_load_explicit(&r->place, memory_order_acquire) == place && !stopped(r); spins++)
+  for (int spins = 0; atomic_load_explicit(&r->place, memory_order_acquire) == place && !stopped(r);
+       spins++)
     gsk_relax(spins);
   if (thread == 0) r->waited += gsk_now() - start;
 }
@@ -258,7 +285,8 @@ static void run_thread(void *arg, int thread) {
   const gsk_batch *b = r->b;
   workspace w;
   lay_out_kept(r->p, b->group_rows, b->workspaces + (b->together ? 0 : thread) * b->kept_bytes, &w);
-  lay_out_own(r->p, b->group_rows, b->longest, b->workspaces + kept_copies(b) * b->kept_bytes + thread * b->own_bytes, &w);
+  lay_out_own(r->p, b->group_rows, b->longest,
+              b->workspaces + kept_copies(b) * b->kept_bytes + thread * b->own_bytes, &w);
   for (;;) {
     unsigned long long place = atomic_load(&r->place);
     int64_t number = (int64_t)(place >> 32), item = (int64_t)(place & 0xffffffff);

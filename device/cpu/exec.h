@@ -12,7 +12,7 @@
 #pragma GCC visibility push(hidden)
 
 enum { GSK_EMBED, GSK_NORM, GSK_LINEAR, GSK_ACTIVATE, GSK_ROTARY, GSK_ATTENTION }; /* device.Op */
-enum { GSK_POOL_MEAN = 1, GSK_POOL_CLS = 2, GSK_POOL_LAST = 3 };                  /* device.Pooling */
+enum { GSK_POOL_MEAN = 1, GSK_POOL_CLS = 2, GSK_POOL_LAST = 3 }; /* device.Pooling */
 
 typedef struct gsk_slot {
   int64_t stride; /* floats, a multiple of 16 */
@@ -42,7 +42,8 @@ typedef struct gsk_program {
   const gsk_slot *slots;
   const float *rotary;
   gsk_lookup tokens, positions, types; /* of GSK_EMBED */
-  const int32_t *runs; /* [run_count+1]: first step of each run: row-local steps, or one attention */
+  const int32_t
+      *runs; /* [run_count+1]: first step of each run: row-local steps, or one attention */
   int64_t step_count, slot_count, run_count, hidden_size, result;
   int64_t widest; /* largest k of a matrix */
   int32_t fast;
@@ -51,14 +52,17 @@ typedef struct gsk_program {
 } gsk_program;
 
 typedef struct gsk_batch {
-  const uint32_t *ids;   /* of the lookup tables' rows, all texts' one after another */
-  const float *embedded; /* or, for tables that no gsk_read_row reads, the rows' sums: [tokens][hidden_size] */
+  const uint32_t *ids; /* of the lookup tables' rows, all texts' one after another */
+  const float *
+      embedded; /* or, for tables that no gsk_read_row reads, the rows' sums: [tokens][hidden_size] */
   const uint32_t *offsets; /* [texts+1] */
   const uint32_t *groups;  /* [group_count+1]: first text of each group */
   int64_t group_count;
-  int64_t group_rows, longest; /* most rows of a group and of a text: what a workspace is made for */
-  float *out;                  /* [texts][hidden_size] */
-  uint8_t *workspaces;         /* kept slots of each thread's group, or of the one of all; then each thread's own */
+  int64_t group_rows,
+      longest; /* most rows of a group and of a text: what a workspace is made for */
+  float *out;  /* [texts][hidden_size] */
+  uint8_t *
+      workspaces; /* kept slots of each thread's group, or of the one of all; then each thread's own */
   int64_t kept_bytes, own_bytes; /* gsk_workspace */
   const uint32_t *cancelled;     /* or NULL */
   int32_t pooling, threads;
@@ -81,7 +85,8 @@ void gsk_embed(const gsk_program *p, uint32_t id, uint32_t position, float *row,
 /* Packing: elements [first, first+n) of a matrix, counted row by row, go to their places. gsk_pack_blocks takes n
  * blocks of the file as they are: a half scale and 32 codes of 8 or 4 bits (Q8_0, Q4_0, IQ4_NL), or one half (F16). */
 void gsk_pack_blocks(const gsk_matrix *m, int64_t first, int64_t n, const uint8_t *blocks);
-void gsk_pack_codes(const gsk_matrix *m, int64_t first, int64_t n, const int8_t *codes, const float *scales, const float *mins);
+void gsk_pack_codes(const gsk_matrix *m, int64_t first, int64_t n, const int8_t *codes,
+                    const float *scales, const float *mins);
 void gsk_pack_floats(const gsk_matrix *m, int64_t first, int64_t n, const float *values);
 
 #pragma GCC visibility pop

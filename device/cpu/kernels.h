@@ -29,7 +29,8 @@
 /* The functions between BEGIN and END may use the named features; all else is for the base processor. */
 #define GSK_PRAGMA(x) _Pragma(#x)
 #ifdef __clang__
-#define GSK_TARGET_BEGIN(features) GSK_PRAGMA(clang attribute push(__attribute__((target(features))), apply_to = function))
+#define GSK_TARGET_BEGIN(features) \
+  GSK_PRAGMA(clang attribute push(__attribute__((target(features))), apply_to = function))
 #define GSK_TARGET_END GSK_PRAGMA(clang attribute pop)
 #else
 #define GSK_TARGET_BEGIN(features) GSK_PRAGMA(GCC push_options) GSK_PRAGMA(GCC target(features))
@@ -39,13 +40,14 @@
 #pragma GCC visibility push(hidden)
 
 enum {
-  GSK_PANEL = 32,      /* output columns of a panel */
-  GSK_LANES = 16,      /* virtual lanes of a reduction */
-  GSK_BLOCK = 32,      /* k of an activation block in fast precision */
-  GSK_SLAB = 96,       /* rows that go through a run of row-local steps together: they stay in L2 */
-  GSK_ALIGN = 64,      /* bytes; of every buffer and row stride */
-  GSK_QUERY_ROWS = 6,  /* query rows whose scores are held together */
-  GSK_ACTIVATION_MAX = 32512 /* int16 activations: 256·127, so that ARM can split them into two int8 */
+  GSK_PANEL = 32,     /* output columns of a panel */
+  GSK_LANES = 16,     /* virtual lanes of a reduction */
+  GSK_BLOCK = 32,     /* k of an activation block in fast precision */
+  GSK_SLAB = 96,      /* rows that go through a run of row-local steps together: they stay in L2 */
+  GSK_ALIGN = 64,     /* bytes; of every buffer and row stride */
+  GSK_QUERY_ROWS = 6, /* query rows whose scores are held together */
+  GSK_ACTIVATION_MAX =
+      32512 /* int16 activations: 256·127, so that ARM can split them into two int8 */
 };
 
 /* The packed form of a matrix [n, k]: panels of 32 columns of the output. In a codes form each sub-block of
@@ -55,19 +57,19 @@ enum {
 typedef enum gsk_storage { GSK_CODES8, GSK_CODES4, GSK_F32, GSK_F16, GSK_BF16 } gsk_storage;
 
 typedef struct gsk_form {
-  int32_t storage;     /* gsk_storage */
-  int32_t sub_block;   /* codes: 16 or 32 */
-  int32_t has_min;     /* codes: value = scale·code + min */
-  int32_t half_scale;  /* codes: scales and mins are IEEE halves */
-  int32_t unit;        /* codes: k that lie together, 2 for dot products of int16, 4 for those of bytes */
-  int32_t fast;        /* codes: there are sums; the activations are bytes */
-  int8_t table[16];    /* CODES4: the number of each nibble */
+  int32_t storage;    /* gsk_storage */
+  int32_t sub_block;  /* codes: 16 or 32 */
+  int32_t has_min;    /* codes: value = scale·code + min */
+  int32_t half_scale; /* codes: scales and mins are IEEE halves */
+  int32_t unit; /* codes: k that lie together, 2 for dot products of int16, 4 for those of bytes */
+  int32_t fast; /* codes: there are sums; the activations are bytes */
+  int8_t table[16]; /* CODES4: the number of each nibble */
 } gsk_form;
 
 typedef struct gsk_matrix {
   const uint8_t *data;
-  int64_t n, k;         /* outputs, inputs */
-  int64_t panel_bytes;  /* from one panel to the next */
+  int64_t n, k;        /* outputs, inputs */
+  int64_t panel_bytes; /* from one panel to the next */
   gsk_form form;
 } gsk_matrix;
 
@@ -75,11 +77,11 @@ typedef struct gsk_matrix {
  * exact: a ≈ scale·code, int16 codes, one scale a row. A set whose exact unit is 4 has their high and low
  * bytes apart: [k/32][2][32]. fast: a ≈ scale·(code − zero), unsigned bytes, a scale and a zero per 32. */
 typedef struct gsk_rows {
-  const void *data;      /* codes or float32 */
-  int64_t stride;        /* bytes */
-  const float *scales;   /* exact: [row]; fast: [row][k/32] */
-  const int32_t *zeros;  /* fast: [row][k/32], each two int16: −zero and 0 */
-  const int32_t *sums;   /* [row][k/16]: sums of the codes less their zeros, for mins */
+  const void *data;     /* codes or float32 */
+  int64_t stride;       /* bytes */
+  const float *scales;  /* exact: [row]; fast: [row][k/32] */
+  const int32_t *zeros; /* fast: [row][k/32], each two int16: −zero and 0 */
+  const int32_t *sums;  /* [row][k/16]: sums of the codes less their zeros, for mins */
 } gsk_rows;
 
 typedef struct gsk_linear {
@@ -111,7 +113,8 @@ typedef struct gsk_kernel_set {
   void (*prepare_exact)(const float *x, int64_t k, void *codes, float *scale, int32_t *sums);
   /* per 32: q = 255/(hi−lo), zero = round(−lo·q), codes = round(x·q) + zero in 0…255, with hi ≥ 0 ≥ lo;
    * scale = (hi−lo)/255; sums per 16 are of code − zero, or NULL */
-  void (*prepare_fast)(const float *x, int64_t k, uint8_t *codes, float *scales, int32_t *zeros, int32_t *sums);
+  void (*prepare_fast)(const float *x, int64_t k, uint8_t *codes, float *scales, int32_t *zeros,
+                       int32_t *sums);
   /* out = layernorm(x + add)·w + b; add may be NULL; out may be x or add */
   void (*norm)(const float *x, const float *add, const float *w, const float *b, float *out,
                int64_t n, float epsilon);
@@ -142,7 +145,9 @@ static inline int64_t gsk_attention_scratch(int64_t rows, int64_t head_size) {
 }
 
 /* of a column's scale and min of a sub-block */
-static inline int64_t gsk_number_bytes(const gsk_form *f) { return (f->half_scale ? 2 : 4) * (f->has_min ? 2 : 1); }
+static inline int64_t gsk_number_bytes(const gsk_form *f) {
+  return (f->half_scale ? 2 : 4) * (f->has_min ? 2 : 1);
+}
 
 static inline int64_t gsk_codes_bytes(const gsk_form *f) {
   int64_t codes = f->storage == GSK_CODES4 ? f->sub_block / 2 : f->sub_block;

@@ -5,9 +5,16 @@ GSK_TARGET_BEGIN("avx2,fma,f16c")
 #include "kernels_avx2_amd64.h"
 GSK_OP VI dot(VI acc, VI a, VW w) { return _mm256_add_epi32(acc, _mm256_madd_epi16(a, w)); }
 /* bytes as their even and odd halves, widened: vpmaddubsw would saturate */
-typedef struct { __m256i even, odd; } VB, VQ;
-GSK_OP VQ quad(const void *p) { __m256i b = pair(p); return (VQ){_mm256_and_si256(b, _mm256_set1_epi16(255)), _mm256_srli_epi16(b, 8)}; }
-GSK_OP VB widen(__m256i b) { return (VB){_mm256_srai_epi16(_mm256_slli_epi16(b, 8), 8), _mm256_srai_epi16(b, 8)}; }
+typedef struct {
+  __m256i even, odd;
+} VB, VQ;
+GSK_OP VQ quad(const void *p) {
+  __m256i b = pair(p);
+  return (VQ){_mm256_and_si256(b, _mm256_set1_epi16(255)), _mm256_srli_epi16(b, 8)};
+}
+GSK_OP VB widen(__m256i b) {
+  return (VB){_mm256_srai_epi16(_mm256_slli_epi16(b, 8), 8), _mm256_srai_epi16(b, 8)};
+}
 GSK_OP VB loadBytes(const uint8_t *p) { return widen(loadRaw(p)); }
 GSK_OP void loadNibbleBytes(const uint8_t *p, const int8_t *t, VB *lo, VB *hi) {
   __m256i l, h;

@@ -20,8 +20,13 @@ GSK_OP V fmaV(V a, V b, V c) { return _mm256_fmadd_ps(a, b, c); }
 GSK_OP V maxV(V a, V b) { return _mm256_max_ps(a, b); }
 GSK_OP V minV(V a, V b) { return _mm256_min_ps(a, b); }
 GSK_OP V roundV(V a) { return _mm256_round_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
-GSK_OP V selectV(V m, V a, V b) { return _mm256_blendv_ps(b, a, _mm256_cmp_ps(m, _mm256_setzero_ps(), _CMP_LT_OQ)); }
-GSK_OP V scale2(V a, V t) { return _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(a), _mm256_slli_epi32(_mm256_castps_si256(t), 23))); }
+GSK_OP V selectV(V m, V a, V b) {
+  return _mm256_blendv_ps(b, a, _mm256_cmp_ps(m, _mm256_setzero_ps(), _CMP_LT_OQ));
+}
+GSK_OP V scale2(V a, V t) {
+  return _mm256_castsi256_ps(
+      _mm256_add_epi32(_mm256_castps_si256(a), _mm256_slli_epi32(_mm256_castps_si256(t), 23)));
+}
 GSK_OP float sumLanes(V a) {
   __m128 h = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
   h = _mm_add_ps(h, _mm_movehl_ps(h, h));
@@ -35,7 +40,8 @@ GSK_OP float maxLanes(V a) {
 /* pairs of rows, then pairs of pairs, then the halves of 128 bits */
 GSK_OP void transpose(V *r) {
   V t[8];
-  for (int i = 0; i < 8; i += 2) t[i] = _mm256_unpacklo_ps(r[i], r[i + 1]), t[i + 1] = _mm256_unpackhi_ps(r[i], r[i + 1]);
+  for (int i = 0; i < 8; i += 2)
+    t[i] = _mm256_unpacklo_ps(r[i], r[i + 1]), t[i + 1] = _mm256_unpackhi_ps(r[i], r[i + 1]);
   for (int i = 0; i < 8; i += 4)
     for (int j = 0; j < 2; j++) {
       r[i + 2 * j] = _mm256_shuffle_ps(t[i + j], t[i + j + 2], 0x44);
@@ -53,25 +59,42 @@ GSK_OP void storeShorts(int16_t *p, const V *v) {
 }
 GSK_OP void storeBytes(uint8_t *p, const V *v) {
   __m256i byte = _mm256_set1_epi32(255);
-  __m256i both = _mm256_packs_epi32(_mm256_and_si256(_mm256_cvtps_epi32(v[0]), byte), _mm256_and_si256(_mm256_cvtps_epi32(v[1]), byte));
+  __m256i both = _mm256_packs_epi32(_mm256_and_si256(_mm256_cvtps_epi32(v[0]), byte),
+                                    _mm256_and_si256(_mm256_cvtps_epi32(v[1]), byte));
   both = _mm256_permute4x64_epi64(both, 0xd8);
-  _mm_storeu_si128((__m128i *)p, _mm_packus_epi16(_mm256_castsi256_si128(both), _mm256_extracti128_si256(both, 1)));
+  _mm_storeu_si128((__m128i *)p, _mm_packus_epi16(_mm256_castsi256_si128(both),
+                                                  _mm256_extracti128_si256(both, 1)));
 }
-GSK_OP V loadHalf(const uint16_t *p) { return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)p)); }
-GSK_OP V loadBFloat(const uint16_t *p) { return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)p)), 16)); }
+GSK_OP V loadHalf(const uint16_t *p) {
+  return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)p));
+}
+GSK_OP V loadBFloat(const uint16_t *p) {
+  return _mm256_castsi256_ps(
+      _mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)p)), 16));
+}
 GSK_OP VI zeroI(void) { return _mm256_setzero_si256(); }
 GSK_OP V toFloat(VI a) { return _mm256_cvtepi32_ps(a); }
-GSK_OP VI pair(const void *p) { int32_t v; memcpy(&v, p, 4); return _mm256_set1_epi32(v); }
-GSK_OP VW loadCodes(const uint8_t *p) { return _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)p)); }
-GSK_OP VW loadSums(const int16_t *p) { return _mm256_cvtepi16_epi32(_mm_loadu_si128((const __m128i *)p)); }
+GSK_OP VI pair(const void *p) {
+  int32_t v;
+  memcpy(&v, p, 4);
+  return _mm256_set1_epi32(v);
+}
+GSK_OP VW loadCodes(const uint8_t *p) {
+  return _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)p));
+}
+GSK_OP VW loadSums(const int16_t *p) {
+  return _mm256_cvtepi16_epi32(_mm_loadu_si128((const __m128i *)p));
+}
 GSK_OP void loadNibbles(const uint8_t *p, const int8_t *t, VW *lo, VW *hi) {
-  __m128i b = _mm_loadu_si128((const __m128i *)p), table = _mm_loadu_si128((const __m128i *)t), low = _mm_set1_epi8(15);
+  __m128i b = _mm_loadu_si128((const __m128i *)p), table = _mm_loadu_si128((const __m128i *)t),
+          low = _mm_set1_epi8(15);
   *lo = _mm256_cvtepi8_epi16(_mm_shuffle_epi8(table, _mm_and_si128(b, low)));
   *hi = _mm256_cvtepi8_epi16(_mm_shuffle_epi8(table, _mm_and_si128(_mm_srli_epi16(b, 4), low)));
 }
 GSK_OP __m256i loadRaw(const uint8_t *p) { return _mm256_loadu_si256((const __m256i *)p); }
 GSK_OP void loadRawNibbles(const uint8_t *p, const int8_t *t, __m256i *lo, __m256i *hi) {
-  __m256i b = loadRaw(p), table = _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)t)), low = _mm256_set1_epi8(15);
+  __m256i b = loadRaw(p), table = _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)t)),
+          low = _mm256_set1_epi8(15);
   *lo = _mm256_shuffle_epi8(table, _mm256_and_si256(b, low));
   *hi = _mm256_shuffle_epi8(table, _mm256_and_si256(_mm256_srli_epi16(b, 4), low));
 }

@@ -5,9 +5,16 @@ GSK_TARGET_BEGIN("avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512dq")
 #include "kernels_avx512_amd64.h"
 GSK_OP VI dot(VI acc, VI a, VW w) { return _mm512_add_epi32(acc, _mm512_madd_epi16(a, w)); }
 /* bytes as their even and odd halves, widened: vpmaddubsw would saturate */
-typedef struct { __m512i even, odd; } VB, VQ;
-GSK_OP VQ quad(const void *p) { __m512i b = pair(p); return (VQ){_mm512_and_si512(b, _mm512_set1_epi16(255)), _mm512_srli_epi16(b, 8)}; }
-GSK_OP VB widen(__m512i b) { return (VB){_mm512_srai_epi16(_mm512_slli_epi16(b, 8), 8), _mm512_srai_epi16(b, 8)}; }
+typedef struct {
+  __m512i even, odd;
+} VB, VQ;
+GSK_OP VQ quad(const void *p) {
+  __m512i b = pair(p);
+  return (VQ){_mm512_and_si512(b, _mm512_set1_epi16(255)), _mm512_srli_epi16(b, 8)};
+}
+GSK_OP VB widen(__m512i b) {
+  return (VB){_mm512_srai_epi16(_mm512_slli_epi16(b, 8), 8), _mm512_srai_epi16(b, 8)};
+}
 GSK_OP VB loadBytes(const uint8_t *p) { return widen(loadRaw(p)); }
 GSK_OP void loadNibbleBytes(const uint8_t *p, const int8_t *t, VB *lo, VB *hi) {
   __m512i l, h;

@@ -19,9 +19,16 @@ GSK_OP V divV(V a, V b) { return _mm512_div_ps(a, b); }
 GSK_OP V fmaV(V a, V b, V c) { return _mm512_fmadd_ps(a, b, c); }
 GSK_OP V maxV(V a, V b) { return _mm512_max_ps(a, b); }
 GSK_OP V minV(V a, V b) { return _mm512_min_ps(a, b); }
-GSK_OP V roundV(V a) { return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
-GSK_OP V selectV(V m, V a, V b) { return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(m, _mm512_setzero_ps(), _CMP_LT_OQ), b, a); }
-GSK_OP V scale2(V a, V t) { return _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(a), _mm512_slli_epi32(_mm512_castps_si512(t), 23))); }
+GSK_OP V roundV(V a) {
+  return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
+GSK_OP V selectV(V m, V a, V b) {
+  return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(m, _mm512_setzero_ps(), _CMP_LT_OQ), b, a);
+}
+GSK_OP V scale2(V a, V t) {
+  return _mm512_castsi512_ps(
+      _mm512_add_epi32(_mm512_castps_si512(a), _mm512_slli_epi32(_mm512_castps_si512(t), 23)));
+}
 GSK_OP float sumLanes(V a) {
   __m256 q = _mm256_add_ps(_mm512_castps512_ps256(a), _mm512_extractf32x8_ps(a, 1));
   __m128 h = _mm_add_ps(_mm256_castps256_ps128(q), _mm256_extractf128_ps(q, 1));
@@ -37,40 +44,63 @@ GSK_OP float maxLanes(V a) {
 /* pairs of rows, then pairs of pairs, then the quarters of 128 bits in two steps */
 GSK_OP void transpose(V *r) {
   V t[16];
-  for (int i = 0; i < 16; i += 2) t[i] = _mm512_unpacklo_ps(r[i], r[i + 1]), t[i + 1] = _mm512_unpackhi_ps(r[i], r[i + 1]);
+  for (int i = 0; i < 16; i += 2)
+    t[i] = _mm512_unpacklo_ps(r[i], r[i + 1]), t[i + 1] = _mm512_unpackhi_ps(r[i], r[i + 1]);
   for (int i = 0; i < 16; i += 4)
     for (int j = 0; j < 2; j++) {
       r[i + 2 * j] = _mm512_shuffle_ps(t[i + j], t[i + j + 2], 0x44);
       r[i + 2 * j + 1] = _mm512_shuffle_ps(t[i + j], t[i + j + 2], 0xee);
     }
   for (int i = 0; i < 4; i++) {
-    V a = _mm512_shuffle_f32x4(r[i], r[i + 4], 0x88), b = _mm512_shuffle_f32x4(r[i], r[i + 4], 0xdd);
-    V c = _mm512_shuffle_f32x4(r[i + 8], r[i + 12], 0x88), d = _mm512_shuffle_f32x4(r[i + 8], r[i + 12], 0xdd);
+    V a = _mm512_shuffle_f32x4(r[i], r[i + 4], 0x88),
+      b = _mm512_shuffle_f32x4(r[i], r[i + 4], 0xdd);
+    V c = _mm512_shuffle_f32x4(r[i + 8], r[i + 12], 0x88),
+      d = _mm512_shuffle_f32x4(r[i + 8], r[i + 12], 0xdd);
     r[i] = _mm512_shuffle_f32x4(a, c, 0x88), r[i + 8] = _mm512_shuffle_f32x4(a, c, 0xdd);
     r[i + 4] = _mm512_shuffle_f32x4(b, d, 0x88), r[i + 12] = _mm512_shuffle_f32x4(b, d, 0xdd);
   }
 }
-GSK_OP void storeShorts(int16_t *p, const V *v) { _mm256_storeu_si256((__m256i *)p, _mm512_cvtepi32_epi16(_mm512_cvtps_epi32(*v))); }
-GSK_OP void storeBytes(uint8_t *p, const V *v) { _mm_storeu_si128((__m128i *)p, _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(*v))); }
-GSK_OP void storeHighBytes(uint8_t *p, const V *v) {
-  _mm_storeu_si128((__m128i *)p, _mm512_cvtepi32_epi8(_mm512_srai_epi32(_mm512_cvtps_epi32(*v), 8)));
+GSK_OP void storeShorts(int16_t *p, const V *v) {
+  _mm256_storeu_si256((__m256i *)p, _mm512_cvtepi32_epi16(_mm512_cvtps_epi32(*v)));
 }
-GSK_OP V loadHalf(const uint16_t *p) { return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)p)); }
-GSK_OP V loadBFloat(const uint16_t *p) { return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)p)), 16)); }
+GSK_OP void storeBytes(uint8_t *p, const V *v) {
+  _mm_storeu_si128((__m128i *)p, _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(*v)));
+}
+GSK_OP void storeHighBytes(uint8_t *p, const V *v) {
+  _mm_storeu_si128((__m128i *)p,
+                   _mm512_cvtepi32_epi8(_mm512_srai_epi32(_mm512_cvtps_epi32(*v), 8)));
+}
+GSK_OP V loadHalf(const uint16_t *p) {
+  return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)p));
+}
+GSK_OP V loadBFloat(const uint16_t *p) {
+  return _mm512_castsi512_ps(
+      _mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)p)), 16));
+}
 GSK_OP VI zeroI(void) { return _mm512_setzero_si512(); }
 GSK_OP V toFloat(VI a) { return _mm512_cvtepi32_ps(a); }
-GSK_OP VI pair(const void *p) { int32_t v; memcpy(&v, p, 4); return _mm512_set1_epi32(v); }
-GSK_OP VW loadCodes(const uint8_t *p) { return _mm512_cvtepi8_epi16(_mm256_loadu_si256((const __m256i *)p)); }
-GSK_OP VW loadSums(const int16_t *p) { return _mm512_cvtepi16_epi32(_mm256_loadu_si256((const __m256i *)p)); }
+GSK_OP VI pair(const void *p) {
+  int32_t v;
+  memcpy(&v, p, 4);
+  return _mm512_set1_epi32(v);
+}
+GSK_OP VW loadCodes(const uint8_t *p) {
+  return _mm512_cvtepi8_epi16(_mm256_loadu_si256((const __m256i *)p));
+}
+GSK_OP VW loadSums(const int16_t *p) {
+  return _mm512_cvtepi16_epi32(_mm256_loadu_si256((const __m256i *)p));
+}
 GSK_OP void loadNibbles(const uint8_t *p, const int8_t *t, VW *lo, VW *hi) {
   __m256i b = _mm256_loadu_si256((const __m256i *)p), low = _mm256_set1_epi8(15);
   __m256i table = _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)t));
   *lo = _mm512_cvtepi8_epi16(_mm256_shuffle_epi8(table, _mm256_and_si256(b, low)));
-  *hi = _mm512_cvtepi8_epi16(_mm256_shuffle_epi8(table, _mm256_and_si256(_mm256_srli_epi16(b, 4), low)));
+  *hi = _mm512_cvtepi8_epi16(
+      _mm256_shuffle_epi8(table, _mm256_and_si256(_mm256_srli_epi16(b, 4), low)));
 }
 GSK_OP __m512i loadRaw(const uint8_t *p) { return _mm512_loadu_si512(p); }
 GSK_OP void loadRawNibbles(const uint8_t *p, const int8_t *t, __m512i *lo, __m512i *hi) {
-  __m512i b = loadRaw(p), table = _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)t)), low = _mm512_set1_epi8(15);
+  __m512i b = loadRaw(p), table = _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)t)),
+          low = _mm512_set1_epi8(15);
   *lo = _mm512_shuffle_epi8(table, _mm512_and_si512(b, low));
   *hi = _mm512_shuffle_epi8(table, _mm512_and_si512(_mm512_srli_epi16(b, 4), low));
 }

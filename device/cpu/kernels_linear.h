@@ -5,8 +5,8 @@ GSK_INLINE V loadScale(const uint8_t *p, int half, int column) {
 }
 
 /* The float steps of a sub-block of a codes form, the same in every set: its sums, then its min. */
-GSK_INLINE V addBlock(const gsk_linear *g, const int SUB, const int MIN, const int FAST, int64_t row, int64_t block,
-                      V sum, V scale, V min, V acc) {
+GSK_INLINE V addBlock(const gsk_linear *g, const int SUB, const int MIN, const int FAST,
+                      int64_t row, int64_t block, V sum, V scale, V min, V acc) {
   int64_t k = g->w->k;
   float own = FAST ? g->a.scales[row * (k / GSK_BLOCK) + block * SUB / GSK_BLOCK] : 1.0f;
   acc = fmaV(sum, FAST ? mul(scale, set1(own)) : scale, acc);
@@ -16,13 +16,16 @@ GSK_INLINE V addBlock(const gsk_linear *g, const int SUB, const int MIN, const i
   return fmaV(set1(FAST ? total * own : total), min, acc);
 }
 
-GSK_INLINE void finishColumns(const gsk_linear *g, const int FAST, int64_t row, int64_t column, V acc) {
+GSK_INLINE void finishColumns(const gsk_linear *g, const int FAST, int64_t row, int64_t column,
+                              V acc) {
   V scale = set1(FAST ? 1.0f : g->a.scales[row]);
   V bias = g->bias ? load(g->bias + column) : set1(0.0f);
   store(g->out + row * g->out_stride + column, fmaV(acc, scale, bias));
 }
 
 /* Rows of a tile are split evenly, and every count of them is compiled: rows are never padded with work. */
+/* (lists of macros are left as they are: the formatter makes ladders of them) */
+/* clang-format off */
 #define GSK_CASE(TILE, MOST, N) case N: if (N <= MOST) { TILE((N <= MOST ? N : 1)); } break;
 #define GSK_TILE(TILE, MOST, ROWS)                                                                 \
   switch (ROWS) {                                                                                  \
@@ -30,14 +33,15 @@ GSK_INLINE void finishColumns(const gsk_linear *g, const int FAST, int64_t row, 
     GSK_CASE(TILE, MOST, 5) GSK_CASE(TILE, MOST, 6) GSK_CASE(TILE, MOST, 7) GSK_CASE(TILE, MOST, 8) \
     GSK_CASE(TILE, MOST, 9) GSK_CASE(TILE, MOST, 10) GSK_CASE(TILE, MOST, 11) GSK_CASE(TILE, MOST, 12) \
   }
+/* clang-format on */
 
 /* Panels outside, so that a panel is read once a slab. TILE(MR) works on rows from r, panel p, columns from first. */
-#define GSK_EACH_TILE(TILE, MOST)                                                                  \
-  for (int64_t p = p0, n = r1 - r0, tiles = (n + MOST - 1) / MOST; p < p1; p++)                    \
-    for (int first = 0; first < GSK_PANEL; first += TILE_VECS * LANES)                             \
-      for (int64_t t = 0; t < tiles; t++) {                                                        \
-        int64_t r = r0 + n * t / tiles, rows = r0 + n * (t + 1) / tiles - r;                       \
-        GSK_TILE(TILE, MOST, rows)                                                                 \
+#define GSK_EACH_TILE(TILE, MOST)                                               \
+  for (int64_t p = p0, n = r1 - r0, tiles = (n + MOST - 1) / MOST; p < p1; p++) \
+    for (int first = 0; first < GSK_PANEL; first += TILE_VECS * LANES)          \
+      for (int64_t t = 0; t < tiles; t++) {                                     \
+        int64_t r = r0 + n * t / tiles, rows = r0 + n * (t + 1) / tiles - r;    \
+        GSK_TILE(TILE, MOST, rows)                                              \
       }
 
 #ifndef GSK_CODES
@@ -46,12 +50,14 @@ GSK_INLINE void finishColumns(const gsk_linear *g, const int FAST, int64_t row, 
 #include GSK_CODES
 
 /* One tile of a float form: acc = fmaV(a[k], w[k], acc), k upwards. */
-GSK_INLINE void tileFloats(const gsk_linear *g, const int MR, const int STORAGE, int64_t row, int64_t p, int first) {
+GSK_INLINE void tileFloats(const gsk_linear *g, const int MR, const int STORAGE, int64_t row,
+                           int64_t p, int first) {
   const gsk_matrix *w = g->w;
   const uint8_t *panel = w->data + p * w->panel_bytes;
   const char *a = (const char *)g->a.data + row * g->a.stride;
   V acc[FLOAT_ROWS][TILE_VECS];
-  GSK_UNROLL for (int i = 0; i < MR; i++) GSK_UNROLL for (int j = 0; j < TILE_VECS; j++) acc[i][j] = set1(0.0f);
+  GSK_UNROLL for (int i = 0; i < MR; i++) GSK_UNROLL for (int j = 0; j < TILE_VECS; j++)
+      acc[i][j] = set1(0.0f);
   for (int64_t k = 0; k < w->k; k++) {
     V v[TILE_VECS];
     GSK_UNROLL for (int j = 0; j < TILE_VECS; j++) {
@@ -72,6 +78,7 @@ GSK_INLINE void tileFloats(const gsk_linear *g, const int MR, const int STORAGE,
   }
 }
 
+/* clang-format off */
 GSK_INLINE void floatForm(const gsk_linear *g, const int STORAGE, int64_t r0, int64_t r1, int64_t p0, int64_t p1) {
 #define GSK_FLOAT_TILE(MR) tileFloats(g, MR, STORAGE, r, p, first)
   GSK_EACH_TILE(GSK_FLOAT_TILE, FLOAT_ROWS)
@@ -99,6 +106,7 @@ GSK_FLOAT_FUNCTION(F16)
 GSK_FLOAT_FUNCTION(BF16)
 
 typedef void form_function(const gsk_linear *g, int64_t r0, int64_t r1, int64_t p0, int64_t p1);
+/* clang-format on */
 
 static form_function *formFunction(const gsk_form *f) {
   int bits = f->storage == GSK_CODES4 ? 4 : 8;
@@ -107,8 +115,10 @@ static form_function *formFunction(const gsk_form *f) {
   case GSK_F16: return F16;
   case GSK_BF16: return BF16;
   }
-#define GSK_PICK(NAME, BITS, SUB, MIN, HALF, FAST)                                                 \
-  if (bits == BITS && f->sub_block == SUB && f->has_min == MIN && f->half_scale == HALF && f->fast == FAST) return NAME;
+#define GSK_PICK(NAME, BITS, SUB, MIN, HALF, FAST)                                         \
+  if (bits == BITS && f->sub_block == SUB && f->has_min == MIN && f->half_scale == HALF && \
+      f->fast == FAST)                                                                     \
+    return NAME;
   GSK_FORMS(GSK_PICK)
   return NULL; /* pack.go makes no other form */
 }
@@ -132,7 +142,8 @@ static void lastPanel(form_function *form, const gsk_linear *g, int64_t r0, int6
     }
     form(&e, 0, rows, 0, 1);
     for (int64_t i = 0; i < rows; i++)
-      memcpy(g->out + (r + i) * g->out_stride + p * GSK_PANEL, out + i * GSK_PANEL, (size_t)columns * sizeof(float));
+      memcpy(g->out + (r + i) * g->out_stride + p * GSK_PANEL, out + i * GSK_PANEL,
+             (size_t)columns * sizeof(float));
   }
 }
 

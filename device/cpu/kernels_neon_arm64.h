@@ -7,7 +7,9 @@
 #define TILE_VECS 2
 #define ATTEND_VECS 4
 typedef float32x4_t V;
-typedef struct { int32x4_t low, high; } VI; /* a column's sum is two neighbouring lanes, joined in toFloat */
+typedef struct {
+  int32x4_t low, high;
+} VI; /* a column's sum is two neighbouring lanes, joined in toFloat */
 typedef int16x8_t VW;
 #define GSK_OP static inline __attribute__((always_inline))
 GSK_OP V set1(float a) { return vdupq_n_f32(a); }
@@ -24,7 +26,8 @@ GSK_OP V minV(V a, V b) { return vbslq_f32(vcltq_f32(a, b), a, b); }
 GSK_OP V roundV(V a) { return vrndnq_f32(a); }
 GSK_OP V selectV(V m, V a, V b) { return vbslq_f32(vcltzq_f32(m), a, b); }
 GSK_OP V scale2(V a, V t) {
-  return vreinterpretq_f32_s32(vaddq_s32(vreinterpretq_s32_f32(a), vshlq_n_s32(vreinterpretq_s32_f32(t), 23)));
+  return vreinterpretq_f32_s32(
+      vaddq_s32(vreinterpretq_s32_f32(a), vshlq_n_s32(vreinterpretq_s32_f32(t), 23)));
 }
 GSK_OP float sumLanes(V a) {
   float32x2_t h = vadd_f32(vget_low_f32(a), vget_high_f32(a));
@@ -35,15 +38,24 @@ GSK_OP float maxLanes(V a) {
   return vgetq_lane_f32(maxV(a, vextq_f32(a, a, 1)), 0);
 }
 GSK_OP void transpose(V *r) {
-  float32x4_t a = vtrn1q_f32(r[0], r[1]), b = vtrn2q_f32(r[0], r[1]), c = vtrn1q_f32(r[2], r[3]), d = vtrn2q_f32(r[2], r[3]);
-  r[0] = vcombine_f32(vget_low_f32(a), vget_low_f32(c)), r[1] = vcombine_f32(vget_low_f32(b), vget_low_f32(d));
-  r[2] = vcombine_f32(vget_high_f32(a), vget_high_f32(c)), r[3] = vcombine_f32(vget_high_f32(b), vget_high_f32(d));
+  float32x4_t a = vtrn1q_f32(r[0], r[1]), b = vtrn2q_f32(r[0], r[1]), c = vtrn1q_f32(r[2], r[3]),
+              d = vtrn2q_f32(r[2], r[3]);
+  r[0] = vcombine_f32(vget_low_f32(a), vget_low_f32(c)),
+  r[1] = vcombine_f32(vget_low_f32(b), vget_low_f32(d));
+  r[2] = vcombine_f32(vget_high_f32(a), vget_high_f32(c)),
+  r[3] = vcombine_f32(vget_high_f32(b), vget_high_f32(d));
 }
 GSK_OP V loadHalf(const uint16_t *p) { return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p))); }
-GSK_OP V loadBFloat(const uint16_t *p) { return vreinterpretq_f32_u32(vshll_n_u16(vld1_u16(p), 16)); }
+GSK_OP V loadBFloat(const uint16_t *p) {
+  return vreinterpretq_f32_u32(vshll_n_u16(vld1_u16(p), 16));
+}
 GSK_OP VI zeroI(void) { return (VI){vdupq_n_s32(0), vdupq_n_s32(0)}; }
 GSK_OP V toFloat(VI a) { return vcvtq_f32_s32(vpaddq_s32(a.low, a.high)); }
-GSK_OP VI pair(const void *p) { int32_t v; memcpy(&v, p, 4); return (VI){vdupq_n_s32(v), vdupq_n_s32(v)}; }
+GSK_OP VI pair(const void *p) {
+  int32_t v;
+  memcpy(&v, p, 4);
+  return (VI){vdupq_n_s32(v), vdupq_n_s32(v)};
+}
 GSK_OP VI dot(VI acc, VI a, VW w) {
   int16x8_t x = vreinterpretq_s16_s32(a.low);
   return (VI){vmlal_s16(acc.low, vget_low_s16(x), vget_low_s16(w)), vmlal_high_s16(acc.high, x, w)};
@@ -57,8 +69,12 @@ GSK_OP void loadNibbles(const uint8_t *p, const int8_t *t, VW *lo, VW *hi) {
 }
 GSK_OP VW loadSums(const int16_t *p) { return vreinterpretq_s16_s32(vmovl_s16(vld1_s16(p))); }
 /* bytes widened, the first and the second two of each four apart */
-typedef struct { VI first, second; } VQ;
-typedef struct { VW first, second; } VB;
+typedef struct {
+  VI first, second;
+} VQ;
+typedef struct {
+  VW first, second;
+} VB;
 GSK_OP VQ quad(const void *p) {
   uint32_t v;
   memcpy(&v, p, 4);
@@ -67,7 +83,8 @@ GSK_OP VQ quad(const void *p) {
   return (VQ){{a, a}, {b, b}};
 }
 GSK_OP VB widen(int8x16_t b) {
-  int32x4_t lo = vreinterpretq_s32_s16(vmovl_s8(vget_low_s8(b))), hi = vreinterpretq_s32_s16(vmovl_high_s8(b));
+  int32x4_t lo = vreinterpretq_s32_s16(vmovl_s8(vget_low_s8(b))),
+            hi = vreinterpretq_s32_s16(vmovl_high_s8(b));
   return (VB){vreinterpretq_s16_s32(vuzp1q_s32(lo, hi)), vreinterpretq_s16_s32(vuzp2q_s32(lo, hi))};
 }
 GSK_OP VB loadBytes(const uint8_t *p) { return widen(vld1q_s8((const int8_t *)p)); }
@@ -77,5 +94,7 @@ GSK_OP void loadNibbleBytes(const uint8_t *p, const int8_t *t, VB *lo, VB *hi) {
   *lo = widen(vqtbl1q_s8(table, vandq_u8(b, vdupq_n_u8(15))));
   *hi = widen(vqtbl1q_s8(table, vshrq_n_u8(b, 4)));
 }
-GSK_OP VI dotBytes(VI acc, VQ q, VB w) { return dot(dot(acc, q.first, w.first), q.second, w.second); }
+GSK_OP VI dotBytes(VI acc, VQ q, VB w) {
+  return dot(dot(acc, q.first, w.first), q.second, w.second);
+}
 #include "kernels_narrow.h"

@@ -39,8 +39,8 @@ GSK_INLINE V siluV(V x) {
 GSK_INLINE float fold(const V *parts) {
   V half[PARTS];
   GSK_UNROLL for (int i = 0; i < PARTS; i++) half[i] = parts[i];
-  GSK_UNROLL for (int n = PARTS / 2; n > 0; n /= 2)
-    GSK_UNROLL for (int i = 0; i < n; i++) half[i] = add(half[i], half[i + n]);
+  GSK_UNROLL for (int n = PARTS / 2; n > 0; n /= 2) GSK_UNROLL for (int i = 0; i < n; i++)
+      half[i] = add(half[i], half[i + n]);
   return sumLanes(half[0]);
 }
 

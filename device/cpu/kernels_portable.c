@@ -11,70 +11,198 @@
 #define ATTEND_VECS 4
 #define GSK_UNROLL /* a small library matters more here */
 
-typedef struct { float x[LANES]; } V;
-typedef struct { int32_t x[LANES]; } VI;
-typedef struct { int16_t x[2 * LANES]; } VW;
+typedef struct {
+  float x[LANES];
+} V;
+typedef struct {
+  int32_t x[LANES];
+} VI;
+typedef struct {
+  int16_t x[2 * LANES];
+} VW;
 
 #define GSK_OP static inline __attribute__((always_inline))
 #define GSK_EACH for (int i = 0; i < LANES; i++)
-GSK_OP V set1(float a) { V r; GSK_EACH r.x[i] = a; return r; }
-GSK_OP V load(const float *p) { V r; GSK_EACH r.x[i] = p[i]; return r; }
-GSK_OP void store(float *p, V a) { GSK_EACH p[i] = a.x[i]; }
-GSK_OP V add(V a, V b) { GSK_EACH a.x[i] += b.x[i]; return a; }
-GSK_OP V sub(V a, V b) { GSK_EACH a.x[i] -= b.x[i]; return a; }
-GSK_OP V mul(V a, V b) { GSK_EACH a.x[i] *= b.x[i]; return a; }
-GSK_OP V divV(V a, V b) { GSK_EACH a.x[i] /= b.x[i]; return a; }
-GSK_OP V fmaV(V a, V b, V c) { GSK_EACH c.x[i] = fmaf(a.x[i], b.x[i], c.x[i]); return c; }
-GSK_OP V maxV(V a, V b) { GSK_EACH a.x[i] = a.x[i] > b.x[i] ? a.x[i] : b.x[i]; return a; }
-GSK_OP V minV(V a, V b) { GSK_EACH a.x[i] = a.x[i] < b.x[i] ? a.x[i] : b.x[i]; return a; }
-GSK_OP V roundV(V a) { GSK_EACH a.x[i] = rintf(a.x[i]); return a; }
-GSK_OP V selectV(V m, V a, V b) { GSK_EACH a.x[i] = m.x[i] < 0 ? a.x[i] : b.x[i]; return a; }
-GSK_OP V fromBits(const uint32_t *b) { V r; memcpy(&r, b, sizeof r); return r; }
+GSK_OP V set1(float a) {
+  V r;
+  GSK_EACH
+    r.x[i] = a;
+  return r;
+}
+GSK_OP V load(const float *p) {
+  V r;
+  GSK_EACH
+    r.x[i] = p[i];
+  return r;
+}
+GSK_OP void store(float *p, V a) {
+  GSK_EACH
+    p[i] = a.x[i];
+}
+GSK_OP V add(V a, V b) {
+  GSK_EACH
+    a.x[i] += b.x[i];
+  return a;
+}
+GSK_OP V sub(V a, V b) {
+  GSK_EACH
+    a.x[i] -= b.x[i];
+  return a;
+}
+GSK_OP V mul(V a, V b) {
+  GSK_EACH
+    a.x[i] *= b.x[i];
+  return a;
+}
+GSK_OP V divV(V a, V b) {
+  GSK_EACH
+    a.x[i] /= b.x[i];
+  return a;
+}
+GSK_OP V fmaV(V a, V b, V c) {
+  GSK_EACH
+    c.x[i] = fmaf(a.x[i], b.x[i], c.x[i]);
+  return c;
+}
+GSK_OP V maxV(V a, V b) {
+  GSK_EACH
+    a.x[i] = a.x[i] > b.x[i] ? a.x[i] : b.x[i];
+  return a;
+}
+GSK_OP V minV(V a, V b) {
+  GSK_EACH
+    a.x[i] = a.x[i] < b.x[i] ? a.x[i] : b.x[i];
+  return a;
+}
+GSK_OP V roundV(V a) {
+  GSK_EACH
+    a.x[i] = rintf(a.x[i]);
+  return a;
+}
+GSK_OP V selectV(V m, V a, V b) {
+  GSK_EACH
+    a.x[i] = m.x[i] < 0 ? a.x[i] : b.x[i];
+  return a;
+}
+GSK_OP V fromBits(const uint32_t *b) {
+  V r;
+  memcpy(&r, b, sizeof r);
+  return r;
+}
 GSK_OP V scale2(V a, V t) {
   uint32_t x[LANES], n[LANES];
   memcpy(x, &a, sizeof x), memcpy(n, &t, sizeof n);
-  GSK_EACH x[i] += n[i] << 23;
+  GSK_EACH
+    x[i] += n[i] << 23;
   return fromBits(x);
 }
 GSK_OP float sumLanes(V a) { return (a.x[0] + a.x[2]) + (a.x[1] + a.x[3]); }
 GSK_OP float maxLanes(V a) {
   float m = a.x[0];
-  GSK_EACH m = m > a.x[i] ? m : a.x[i];
+  GSK_EACH
+    m = m > a.x[i] ? m : a.x[i];
   return m;
 }
 GSK_OP void transpose(V *r) {
-  GSK_EACH for (int j = 0; j < i; j++) { float x = r[i].x[j]; r[i].x[j] = r[j].x[i]; r[j].x[i] = x; }
+  GSK_EACH
+    for (int j = 0; j < i; j++) {
+      float x = r[i].x[j];
+      r[i].x[j] = r[j].x[i];
+      r[j].x[i] = x;
+    }
 }
-GSK_OP V loadBFloat(const uint16_t *p) { uint32_t b[LANES]; GSK_EACH b[i] = (uint32_t)p[i] << 16; return fromBits(b); }
+GSK_OP V loadBFloat(const uint16_t *p) {
+  uint32_t b[LANES];
+  GSK_EACH
+    b[i] = (uint32_t)p[i] << 16;
+  return fromBits(b);
+}
 GSK_OP float halfToFloat(uint16_t h) {
   uint32_t sign = (uint32_t)(h & 0x8000) << 16, m = h & 0x7fff, bits;
   if (m >= 0x400) bits = (m << 13) + (m >= 0x7c00 ? (255u - 31) << 23 : (127u - 15) << 23);
-  else { float f = (float)m * 0x1p-24f; memcpy(&bits, &f, 4); }
+  else {
+    float f = (float)m * 0x1p-24f;
+    memcpy(&bits, &f, 4);
+  }
   bits |= sign;
-  float r; memcpy(&r, &bits, 4); return r;
+  float r;
+  memcpy(&r, &bits, 4);
+  return r;
 }
-GSK_OP V loadHalf(const uint16_t *p) { V r; GSK_EACH r.x[i] = halfToFloat(p[i]); return r; }
-GSK_OP VI zeroI(void) { VI r = {{0}}; return r; }
-GSK_OP V toFloat(VI a) { V r; GSK_EACH r.x[i] = (float)a.x[i]; return r; }
-GSK_OP VI pair(const void *p) { VI r; int32_t v; memcpy(&v, p, 4); GSK_EACH r.x[i] = v; return r; }
+GSK_OP V loadHalf(const uint16_t *p) {
+  V r;
+  GSK_EACH
+    r.x[i] = halfToFloat(p[i]);
+  return r;
+}
+GSK_OP VI zeroI(void) {
+  VI r = {{0}};
+  return r;
+}
+GSK_OP V toFloat(VI a) {
+  V r;
+  GSK_EACH
+    r.x[i] = (float)a.x[i];
+  return r;
+}
+GSK_OP VI pair(const void *p) {
+  VI r;
+  int32_t v;
+  memcpy(&v, p, 4);
+  GSK_EACH
+    r.x[i] = v;
+  return r;
+}
 GSK_OP VI dot(VI acc, VI a, VW w) {
-  GSK_EACH { int16_t x[2]; memcpy(x, &a.x[i], 4); acc.x[i] += x[0] * w.x[2 * i] + x[1] * w.x[2 * i + 1]; }
+  GSK_EACH {
+    int16_t x[2];
+    memcpy(x, &a.x[i], 4);
+    acc.x[i] += x[0] * w.x[2 * i] + x[1] * w.x[2 * i + 1];
+  }
   return acc;
 }
-GSK_OP VW loadCodes(const uint8_t *p) { VW r; for (int i = 0; i < 2 * LANES; i++) r.x[i] = (int8_t)p[i]; return r; }
-GSK_OP void loadNibbles(const uint8_t *p, const int8_t *t, VW *lo, VW *hi) {
-  for (int i = 0; i < 2 * LANES; i++) { lo->x[i] = t[p[i] & 15]; hi->x[i] = t[p[i] >> 4]; }
+GSK_OP VW loadCodes(const uint8_t *p) {
+  VW r;
+  for (int i = 0; i < 2 * LANES; i++) r.x[i] = (int8_t)p[i];
+  return r;
 }
-GSK_OP VW loadSums(const int16_t *p) { VW r = {{0}}; GSK_EACH r.x[2 * i] = p[i]; return r; }
-typedef struct { uint8_t x[4]; } VQ;
-typedef struct { int8_t x[4 * LANES]; } VB;
-GSK_OP VQ quad(const void *p) { VQ r; memcpy(&r, p, 4); return r; }
-GSK_OP VB loadBytes(const uint8_t *p) { VB r; memcpy(&r, p, sizeof r); return r; }
+GSK_OP void loadNibbles(const uint8_t *p, const int8_t *t, VW *lo, VW *hi) {
+  for (int i = 0; i < 2 * LANES; i++) {
+    lo->x[i] = t[p[i] & 15];
+    hi->x[i] = t[p[i] >> 4];
+  }
+}
+GSK_OP VW loadSums(const int16_t *p) {
+  VW r = {{0}};
+  GSK_EACH
+    r.x[2 * i] = p[i];
+  return r;
+}
+typedef struct {
+  uint8_t x[4];
+} VQ;
+typedef struct {
+  int8_t x[4 * LANES];
+} VB;
+GSK_OP VQ quad(const void *p) {
+  VQ r;
+  memcpy(&r, p, 4);
+  return r;
+}
+GSK_OP VB loadBytes(const uint8_t *p) {
+  VB r;
+  memcpy(&r, p, sizeof r);
+  return r;
+}
 GSK_OP void loadNibbleBytes(const uint8_t *p, const int8_t *t, VB *lo, VB *hi) {
-  for (int i = 0; i < 4 * LANES; i++) { lo->x[i] = t[p[i] & 15]; hi->x[i] = t[p[i] >> 4]; }
+  for (int i = 0; i < 4 * LANES; i++) {
+    lo->x[i] = t[p[i] & 15];
+    hi->x[i] = t[p[i] >> 4];
+  }
 }
 GSK_OP VI dotBytes(VI acc, VQ q, VB w) {
-  GSK_EACH for (int j = 0; j < 4; j++) acc.x[i] += q.x[j] * w.x[4 * i + j];
+  GSK_EACH
+    for (int j = 0; j < 4; j++) acc.x[i] += q.x[j] * w.x[4 * i + j];
   return acc;
 }
 #include "kernels_narrow.h"

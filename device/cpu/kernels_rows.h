@@ -1,7 +1,8 @@
 /* Steps over one row: activations to codes, norm, activation, rotation, mean; see kernels_body.h. */
 /* 16 values times q to integers of at most `most`. */
 GSK_INLINE void roundLanes(const float *x, float q, V most, V *codes) {
-  GSK_UNROLL for (int v = 0; v < PARTS; v++) codes[v] = minV(roundV(mul(load(x + v * LANES), set1(q))), most);
+  GSK_UNROLL for (int v = 0; v < PARTS; v++)
+      codes[v] = minV(roundV(mul(load(x + v * LANES), set1(q))), most);
 }
 
 /* The sum of 16 codes: below 2^24, and so exact in any order. */
@@ -35,11 +36,14 @@ static void prepareExact(const float *x, int64_t k, void *row, float *scale, int
   }
 }
 
-static void prepareFast(const float *x, int64_t k, uint8_t *row, float *scales, int32_t *zeros, int32_t *sums) {
+static void prepareFast(const float *x, int64_t k, uint8_t *row, float *scales, int32_t *zeros,
+                        int32_t *sums) {
   for (int64_t i = 0; i < k; i += GSK_BLOCK, x += GSK_BLOCK) {
     V low = set1(0.0f), high = low;
-    GSK_UNROLL for (int j = 0; j < GSK_BLOCK; j += LANES) low = minV(low, load(x + j)), high = maxV(high, load(x + j));
-    float lo = -maxLanes(sub(set1(0.0f), low)), range = maxLanes(high) - lo, q = range > 1e-30f ? 255.0f / range : 0.0f;
+    GSK_UNROLL for (int j = 0; j < GSK_BLOCK; j += LANES) low = minV(low, load(x + j)),
+                                                          high = maxV(high, load(x + j));
+    float lo = -maxLanes(sub(set1(0.0f), low)), range = maxLanes(high) - lo,
+          q = range > 1e-30f ? 255.0f / range : 0.0f;
     float below = __builtin_rintf(lo * q);
     V most = set1(255.0f + below); /* code − zero must not exceed 255 − zero */
     scales[i / GSK_BLOCK] = range / 255.0f;
@@ -54,8 +58,8 @@ static void prepareFast(const float *x, int64_t k, uint8_t *row, float *scales, 
   }
 }
 
-static void normRow(const float *x, const float *residual, const float *w, const float *b, float *out,
-                 int64_t n, float epsilon) {
+static void normRow(const float *x, const float *residual, const float *w, const float *b,
+                    float *out, int64_t n, float epsilon) {
   float copy[4][GSK_LANES] __attribute__((aligned(64)));
   V sum[PARTS], squares[PARTS];
   for (int v = 0; v < PARTS; v++) sum[v] = squares[v] = set1(0.0f);
@@ -84,7 +88,8 @@ static void normRow(const float *x, const float *residual, const float *w, const
     const float *ws = tail(w, i, n, 0.0f, copy[1]), *bs = tail(b, i, n, 0.0f, copy[2]);
     V y[PARTS];
     for (int v = 0; v < PARTS; v++)
-      y[v] = fmaV(mul(sub(load(ys + v * LANES), set1(mean)), set1(scale)), load(ws + v * LANES), load(bs + v * LANES));
+      y[v] = fmaV(mul(sub(load(ys + v * LANES), set1(mean)), set1(scale)), load(ws + v * LANES),
+                  load(bs + v * LANES));
     storeTail(out, i, n, y);
   }
 }

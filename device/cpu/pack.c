@@ -24,7 +24,8 @@ static void put_number(uint8_t *p, int half, int64_t column, float value) {
 
 /* unit codes that lie together: 2 or 4, a constant where this is inlined, so that each copy is one move. Of 4 bits two
  * such rows share bytes, the later in the high nibbles. */
-static inline uint8_t *put_units(const gsk_form *f, uint8_t *block, int64_t column, const int8_t *codes, int sub, int unit) {
+static inline uint8_t *put_units(const gsk_form *f, uint8_t *block, int64_t column,
+                                 const int8_t *codes, int sub, int unit) {
   uint8_t *at = block + unit * column;
   if (f->storage == GSK_CODES8) {
     for (int k = 0; k < sub; k += unit, at += unit * GSK_PANEL) memcpy(at, codes + k, (size_t)unit);
@@ -42,23 +43,29 @@ static inline uint8_t *put_units(const gsk_form *f, uint8_t *block, int64_t colu
 
 /* The codes of one sub-block of one column; the block's numbers begin where the result points. Codes of 4 bits
  * are indices into the table. */
-static uint8_t *put_codes(const gsk_form *f, uint8_t *block, int64_t column, const int8_t *codes, int sub) {
-  return f->unit == 2 ? put_units(f, block, column, codes, sub, 2) : put_units(f, block, column, codes, sub, 4);
+static uint8_t *put_codes(const gsk_form *f, uint8_t *block, int64_t column, const int8_t *codes,
+                          int sub) {
+  return f->unit == 2 ? put_units(f, block, column, codes, sub, 2)
+                      : put_units(f, block, column, codes, sub, 4);
 }
 
 /* The sum of a sub-block's codes, behind its numbers. */
-static void put_sum(const gsk_form *f, uint8_t *numbers, int64_t column, const int8_t *codes, int sub) {
+static void put_sum(const gsk_form *f, uint8_t *numbers, int64_t column, const int8_t *codes,
+                    int sub) {
   if (!f->fast) return;
   int16_t sum = 0;
-  for (int i = 0; i < sub; i++) sum = (int16_t)(sum + (f->storage == GSK_CODES4 ? f->table[codes[i] & 15] : codes[i]));
+  for (int i = 0; i < sub; i++)
+    sum = (int16_t)(sum + (f->storage == GSK_CODES4 ? f->table[codes[i] & 15] : codes[i]));
   memcpy(numbers + GSK_PANEL * gsk_number_bytes(f) + 2 * column, &sum, 2);
 }
 
 /* One sub-block of one column. */
-static void put_sub_block(const gsk_form *f, uint8_t *block, int64_t column, const int8_t *codes, float scale, float min) {
+static void put_sub_block(const gsk_form *f, uint8_t *block, int64_t column, const int8_t *codes,
+                          float scale, float min) {
   uint8_t *numbers = put_codes(f, block, column, codes, f->sub_block);
   put_number(numbers, f->half_scale, column, scale);
-  if (f->has_min) put_number(numbers + GSK_PANEL * (f->half_scale ? 2 : 4), f->half_scale, column, min);
+  if (f->has_min)
+    put_number(numbers + GSK_PANEL * (f->half_scale ? 2 : 4), f->half_scale, column, min);
   put_sum(f, numbers, column, codes, f->sub_block);
 }
 
@@ -75,7 +82,9 @@ static piece piece_of(const gsk_matrix *m, int64_t first, int64_t n) {
   return (piece){row, 0, rows < room ? rows : room, m->k};
 }
 
-static uint8_t *panel_of(const gsk_matrix *m, int64_t row) { return (uint8_t *)m->data + row / GSK_PANEL * m->panel_bytes; }
+static uint8_t *panel_of(const gsk_matrix *m, int64_t row) {
+  return (uint8_t *)m->data + row / GSK_PANEL * m->panel_bytes;
+}
 
 enum { HALF = 2 };
 
@@ -89,7 +98,8 @@ static void put_block(const gsk_form *f, uint8_t *at, int64_t column, const uint
     return;
   }
   if (f->storage == GSK_CODES4) { /* low nibbles are the first 16 elements */
-    for (int j = 0; j < ELEMENTS / 2; j++) spread[j] = codes[j] & 15, spread[j + ELEMENTS / 2] = codes[j] >> 4 & 15;
+    for (int j = 0; j < ELEMENTS / 2; j++)
+      spread[j] = codes[j] & 15, spread[j + ELEMENTS / 2] = codes[j] >> 4 & 15;
     codes = spread;
   }
   uint8_t *numbers = put_codes(f, at, column, codes, ELEMENTS);
@@ -99,7 +109,8 @@ static void put_block(const gsk_form *f, uint8_t *at, int64_t column, const uint
 
 void gsk_pack_blocks(const gsk_matrix *m, int64_t first, int64_t n, const uint8_t *blocks) {
   const gsk_form *f = &m->form;
-  int64_t elements = 1, block_bytes = HALF, bytes = HALF * GSK_PANEL; /* of a block, in the file and in a panel */
+  int64_t elements = 1, block_bytes = HALF,
+          bytes = HALF * GSK_PANEL; /* of a block, in the file and in a panel */
   if (f->storage != GSK_F16) {
     elements = f->sub_block;
     block_bytes += f->storage == GSK_CODES8 ? elements : elements / 2;
@@ -110,13 +121,15 @@ void gsk_pack_blocks(const gsk_matrix *m, int64_t first, int64_t n, const uint8_
     uint8_t *at = panel_of(m, p.row) + p.from / elements * bytes;
     int64_t across = p.columns / elements;
     for (int64_t b = 0; b < across; b++, at += bytes)
-      for (int64_t r = 0; r < p.rows; r++) put_block(f, at, p.row % GSK_PANEL + r, blocks + (r * across + b) * block_bytes);
+      for (int64_t r = 0; r < p.rows; r++)
+        put_block(f, at, p.row % GSK_PANEL + r, blocks + (r * across + b) * block_bytes);
     first += p.rows * p.columns;
     blocks += p.rows * across * block_bytes;
   }
 }
 
-void gsk_pack_codes(const gsk_matrix *m, int64_t first, int64_t n, const int8_t *codes, const float *scales, const float *mins) {
+void gsk_pack_codes(const gsk_matrix *m, int64_t first, int64_t n, const int8_t *codes,
+                    const float *scales, const float *mins) {
   int64_t sub = m->form.sub_block, bytes = gsk_codes_bytes(&m->form);
   for (int64_t i = 0; i < n / sub; i++) {
     int64_t element = first + i * sub, row = element / m->k;
@@ -132,8 +145,14 @@ static inline void put_float(int32_t storage, uint8_t *panel, int64_t at, float 
   memcpy(&bits, &value, 4);
   switch (storage) {
   case GSK_F32: memcpy(panel + 4 * at, &bits, 4); break;
-  case GSK_F16: narrow = to_half(value); memcpy(panel + 2 * at, &narrow, 2); break;
-  case GSK_BF16: narrow = (uint16_t)(bits >> 16); memcpy(panel + 2 * at, &narrow, 2); break;
+  case GSK_F16:
+    narrow = to_half(value);
+    memcpy(panel + 2 * at, &narrow, 2);
+    break;
+  case GSK_BF16:
+    narrow = (uint16_t)(bits >> 16);
+    memcpy(panel + 2 * at, &narrow, 2);
+    break;
   }
 }
 
@@ -143,7 +162,8 @@ void gsk_pack_floats(const gsk_matrix *m, int64_t first, int64_t n, const float 
     uint8_t *panel = panel_of(m, p.row);
     for (int64_t k = 0; k < p.columns; k++)
       for (int64_t r = 0; r < p.rows; r++)
-        put_float(m->form.storage, panel, (p.from + k) * GSK_PANEL + p.row % GSK_PANEL + r, values[r * p.columns + k]);
+        put_float(m->form.storage, panel, (p.from + k) * GSK_PANEL + p.row % GSK_PANEL + r,
+                  values[r * p.columns + k]);
     first += p.rows * p.columns;
     values += p.rows * p.columns;
   }

@@ -15,15 +15,26 @@
 static void relax(void) { _mm_pause(); }
 static unsigned float_mode(void) { return _mm_getcsr(); }
 static void set_float_mode(unsigned m) { _mm_setcsr(m); }
-enum { DEFAULT_FLOAT_MODE = 0x1f80 }; /* no flush to zero, round to nearest, all exceptions masked */
+enum {
+  DEFAULT_FLOAT_MODE = 0x1f80
+}; /* no flush to zero, round to nearest, all exceptions masked */
 #else
 static void relax(void) {}
-static unsigned float_mode(void) { unsigned long r; __asm__ volatile("mrs %0, fpcr" : "=r"(r)); return (unsigned)r; }
-static void set_float_mode(unsigned m) { __asm__ volatile("msr fpcr, %0" : : "r"((unsigned long)m)); }
+static unsigned float_mode(void) {
+  unsigned long r;
+  __asm__ volatile("mrs %0, fpcr" : "=r"(r));
+  return (unsigned)r;
+}
+static void set_float_mode(unsigned m) {
+  __asm__ volatile("msr fpcr, %0" : : "r"((unsigned long)m));
+}
 enum { DEFAULT_FLOAT_MODE = 0 };
 #endif
 
-enum { MAX_THREADS = 64, SPINS = 2000 }; /* about 20 µs; longer spinning hurts where others hold the cores */
+enum {
+  MAX_THREADS = 64,
+  SPINS = 2000
+}; /* about 20 µs; longer spinning hurts where others hold the cores */
 
 static pthread_mutex_t turn = PTHREAD_MUTEX_INITIALIZER; /* one run at a time */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -64,7 +75,9 @@ static void *worker(void *unused) {
       if (atomic_fetch_sub(&active, 1) == 1) pthread_cond_signal(&finished);
     }
     pthread_mutex_unlock(&lock);
-    for (int i = 0; i < SPINS && atomic_load_explicit(&generation, memory_order_acquire) == seen; i++) relax();
+    for (int i = 0; i < SPINS && atomic_load_explicit(&generation, memory_order_acquire) == seen;
+         i++)
+      relax();
     pthread_mutex_lock(&lock);
     while (atomic_load(&generation) == seen) pthread_cond_wait(&wake, &lock);
   }

@@ -38,8 +38,9 @@ typedef struct gs_error {
 
 /* What a job asks for. The JSON members of request and reply are listed in goloader/jobs/messages.go. */
 typedef enum gs_job_kind {
-  GS_JOB_OPEN = 1,     /* request: path and load options; reply: handle, info */
-  GS_JOB_EMBED = 2,    /* handle, texts; request: call options or empty; output: float32 [texts, dimensions] */
+  GS_JOB_OPEN = 1, /* request: path and load options; reply: handle, info */
+  GS_JOB_EMBED =
+      2, /* handle, texts; request: call options or empty; output: float32 [texts, dimensions] */
   GS_JOB_TOKENIZE = 3, /* handle, texts; output: uint32 ids of all texts; reply: counts */
   GS_JOB_CLOSE = 4,    /* handle: rejects what is queued, waits for what runs */
   GS_JOB_FILE_OPEN = 5,
@@ -53,7 +54,8 @@ typedef enum gs_job_kind {
   GS_JOB_OUTPUT = 13,  /* output: so many zeroed bytes, for a result of many jobs */
   GS_JOB_LOOK = 14,    /* looks at what the system leaves: refreshes gs_counters.system */
   GS_JOB_END = 15,     /* closes all that jobs of this owner have opened */
-  GS_JOB_VERIFY = 16,  /* request: path; reply: a report on the model, from its header to its vectors */
+  GS_JOB_VERIFY =
+      16, /* request: path; reply: a report on the model, from its header to its vectors */
   GS_JOB_DIAGNOSE = 17 /* reply: the system's limits, the kernel sets and their self-tests */
 } gs_job_kind;
 
@@ -69,9 +71,10 @@ typedef struct gs_job {
   struct gs_job *next; /* the queue's */
   void *context;       /* the submitter's; the core does not look at it */
   uint64_t owner;      /* who submits: a number of the submitter's own for each environment */
-  uint64_t handle;     /* of an embedder or a file: index and generation, never a pointer; 0 if none */
-  uint32_t kind;       /* gs_job_kind */
-  uint32_t cancelled;  /* atomic; set to 1 by any thread at any time: the core gives up as soon as it can */
+  uint64_t handle; /* of an embedder or a file: index and generation, never a pointer; 0 if none */
+  uint32_t kind;   /* gs_job_kind */
+  uint32_t
+      cancelled; /* atomic; set to 1 by any thread at any time: the core gives up as soon as it can */
   uint32_t wants_progress; /* 1: gs_progress is called while a GS_JOB_OPEN loads */
   int32_t status;          /* result: 0, or 1 with error filled in */
   const char *request;     /* JSON, may be NULL */
@@ -89,7 +92,8 @@ typedef struct gs_job {
 /* Called on a thread of the core, once for each submitted job. Must not block. */
 typedef void (*gs_done)(gs_job *job);
 /* Called on a thread of the core while a job that wants progress loads. tensor is valid during the call. */
-typedef void (*gs_progress)(gs_job *job, uint64_t loaded_bytes, uint64_t total_bytes, gs_str *tensor);
+typedef void (*gs_progress)(gs_job *job, uint64_t loaded_bytes, uint64_t total_bytes,
+                            gs_str *tensor);
 
 /* The off-heap page of atomics that Go writes (goloader/memory.Counters) and C reads: bytes by purpose first. */
 typedef struct gs_counters {

@@ -101,7 +101,8 @@ int32_t gs_reserve(int64_t bytes, int64_t limit) {
   if (bytes > __atomic_load_n(&page->system, __ATOMIC_RELAXED)) return 0;
   do {
     if (bytes < 0 || bytes > limit - have) return 0;
-  } while (!__atomic_compare_exchange_n(&page->reserved, &have, have + bytes, 1, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
+  } while (!__atomic_compare_exchange_n(&page->reserved, &have, have + bytes, 1, __ATOMIC_RELAXED,
+                                        __ATOMIC_RELAXED));
   return 1;
 }
 

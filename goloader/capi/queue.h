@@ -3,8 +3,8 @@
 #define GS_QUEUE_H
 #include "gguf_stream.h"
 #pragma GCC visibility push(hidden)
-gs_job *gs_take(void);          /* blocks; one thread of the core */
-void gs_finish(gs_job *job);    /* any thread of the core */
+gs_job *gs_take(void);       /* blocks; one thread of the core */
+void gs_finish(gs_job *job); /* any thread of the core */
 void gs_report(gs_job *job, uint64_t loaded, uint64_t total, const char *tensor);
 void gs_configure(const gs_settings *settings, gs_counters *counters);
 void gs_add_kernel(const char *name, const char *needs, int selected);
