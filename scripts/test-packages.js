@@ -47,8 +47,8 @@ async function registry() {
     log: { type: 'file', path: './log', level: 'warn' },
   };
   fs.writeFileSync(path.join(home, 'config.yaml'), JSON.stringify(config)); // JSON is YAML
-  const tool = toolFolder('verdaccio', { verdaccio: '6.10.4' });
-  const server = spawn(process.execPath, [path.join(tool, 'node_modules/verdaccio/bin/verdaccio'), '-c', 'config.yaml', '-l', `127.0.0.1:${port}`], {
+  const tool = toolFolder('verdaccio', { verdaccio: '6.10.4' }, { 'node-fetch': '2.7.0' }); // it asks for a tag that mirrors do not have
+  const server = spawn(runtime('node22'), [path.join(tool, 'node_modules/verdaccio/bin/verdaccio'), '-c', 'config.yaml', '-l', `127.0.0.1:${port}`], {
     cwd: home,
     stdio: 'ignore',
   });
@@ -60,10 +60,10 @@ async function registry() {
   return { url, end: () => server.kill() };
 }
 
-/** A folder with packages of pinned versions, kept between runs. @param {string} name @param {Record<string, string>} dependencies */
-function toolFolder(name, dependencies) {
+/** A folder with packages of pinned versions, kept between runs. @param {string} name @param {Record<string, string>} dependencies @param {object} [overrides] */
+function toolFolder(name, dependencies, overrides) {
   const folder = path.join(place, 'tools', name);
-  const json = JSON.stringify({ private: true, dependencies });
+  const json = JSON.stringify({ private: true, dependencies, overrides });
   if (fs.existsSync(path.join(folder, 'done')) && fs.readFileSync(path.join(folder, 'package.json'), 'utf8') === json) return folder;
   fs.mkdirSync(folder, { recursive: true });
   fs.writeFileSync(path.join(folder, 'package.json'), json);
