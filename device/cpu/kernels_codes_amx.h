@@ -161,8 +161,10 @@ GSK_INLINE void tileRows(const gsk_linear *g, const int MR, const int BITS, cons
 GSK_INLINE void codesForm(const gsk_linear *g, const int BITS, const int SUB, const int MIN,
                           const int HALF, const int FAST, int64_t r0, int64_t r1, int64_t p0,
                           int64_t p1) {
+  /* rows that stay in the first cache while weights pass; codes of 4 bits are expanded once a slab */
+  const int64_t most = BITS == 4 ? GSK_SLAB : 32;
   for (int64_t r = r0, rows; r < r1; r += rows) {
-    rows = r1 - r < GSK_SLAB ? r1 - r : GSK_SLAB;
+    rows = r1 - r < most ? r1 - r : most;
 #define TILE_SLAB(MR) tileRows(g, MR, BITS, SUB, MIN, HALF, FAST, r, r + rows, p0, p1)
     if (rows >= 16) TILE_SLAB(16);
     else if (rows >= 8) TILE_SLAB(8);
