@@ -1,0 +1,39 @@
+#!/usr/bin/env bash
+# AddressSanitizer and UndefinedBehaviorSanitizer, gcc's. The C of device/cpu (kernels, packing, pool, execution) by
+# its Go tests; with --addon the addon by jest under Node: `scripts/sanitize.sh [--addon [test files]]`.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+out=$PWD/build/sanitize
+flags='-g -fsanitize=undefined -fno-sanitize-recover=all'
+mkdir -p "$out"
+
+kernels() {
+  # -O1 comes last: cgo puts the package's -O3 behind its own flags. Sanitized frames are larger than the code's.
+  printf '#!/bin/sh\nexec gcc "$@" -O1 -Wno-frame-larger-than\n' >"$out/cc"
+  chmod +x "$out/cc"
+  CC=$out/cc CGO_CFLAGS=$flags CGO_LDFLAGS=-fsanitize=undefined \
+    go test -asan -count=1 -run 'AtTheFence|Required|FuzzKernelSets|Pack|Builders' ./device/cpu
+}
+
+addon() {
+  node scripts/build.js
+  local defines
+  defines=$(python3 -c 'import ast; print(*("-D" + d for d in ast.literal_eval(open("binding.gyp").read())["targets"][0]["defines"]))')
+  # shellcheck disable=SC2086 # several flags each
+  g++ -shared -fPIC -O1 -std=c++17 -fvisibility=hidden -fsanitize=address $flags $defines -Igoloader/capi \
+    -I"$(node -p "require('node-api-headers').include_dir")" -I"$(node -p "require('node-addon-api').include_dir")" \
+    -Wl,-z,nodelete -o "$out/gguf_stream.node" addon/*.cc
+  cp build/native/libgguf_stream.so "$out"
+  # node itself leaks by design, and V8 handles WebAssembly's faults
+  GGUF_STREAM_BINARY=$out/gguf_stream.node ASAN_OPTIONS=detect_leaks=0:allow_user_segv_handler=1 \
+    LD_PRELOAD="$(gcc -print-file-name=libasan.so) $(gcc -print-file-name=libubsan.so)" \
+    node node_modules/jest/bin/jest.js -i "$@"
+}
+
+if [ "${1:-}" = --addon ]; then
+  shift
+  addon "${@:-test/boundary/lifetimes}"
+else
+  kernels
+fi
