@@ -45,6 +45,8 @@ function jestTests() {
     stdio: ['ignore', 'ignore', 'inherit'],
   });
   const report = fs.existsSync(file) ? JSON.parse(fs.readFileSync(file, 'utf8')) : { numPassedTests: 0, numFailedTests: 1 };
+  for (const file of report.testResults ?? [])
+    for (const t of file.assertionResults) if (t.status === 'pending') console.log(`skipped: ${path.relative(root, file.name)}: ${t.fullName}`);
   total.passed += report.numPassedTests;
   total.failed += report.numFailedTests + (report.numRuntimeErrorTestSuites ?? 0);
   if (r.status !== 0 && total.failed === 0) total.failed++;

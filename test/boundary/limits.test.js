@@ -54,6 +54,7 @@ test('address space enough for the core, not for the model: both figures are nam
 
 const isRoot = process.getuid?.() === 0;
 
+// only root may become a user without processes of its own; scripts/test.js names a test that was skipped
 (isRoot ? test : test.skip)(
   'threads (RLIMIT_NPROC, which root is free of): an error or a vector',
   () => {
@@ -142,6 +143,7 @@ function cgroup(bytes) {
 const probe = cgroup(1e9);
 probe?.remove();
 
+// where no cgroup can be made goloader/memory's tests still check the bounds on files of their own; a skip is named
 (probe ? test : test.skip)(
   'a cgroup of less memory than the model refuses it, one of more takes it; nobody is killed',
   () => {

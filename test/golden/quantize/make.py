@@ -8,7 +8,7 @@
 Input: the 40 x 384 float32 rows of ../embeddings/all-MiniLM-L6-v2.ref.f32, cut to their first 61 columns in the second
 set (61 is no multiple of 8). Column 3 of the second set is 0 everywhere (a step of 0). Ranges: minima, then maxima of
 the first 20 rows, so that other rows lie outside. Files: <columns>.<output>.bin, rows one after another, and
-<columns>.ranges.f32. Only the module's function runs; torch, which it imports for a type, is stubbed.
+<columns>.ranges.f32. Only the module's function runs; torch, which the module imports for a type, need not be there.
 """
 
 import pathlib
