@@ -1,5 +1,3 @@
-//go:build unix
-
 package cpu
 
 import (
@@ -10,7 +8,6 @@ import (
 	"unsafe"
 
 	"github.com/stretchr/testify/require"
-	"golang.org/x/sys/unix"
 )
 
 // fence places buffers against inaccessible pages: at one run they end at such a page, at the other they
@@ -30,11 +27,11 @@ func place[T any](f *fence, values []T) []T {
 	page := os.Getpagesize()
 	size := len(values) * int(unsafe.Sizeof(values[0]))
 	room := (size + page - 1) / page * page
-	m, err := unix.Mmap(-1, 0, room+2*page, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
+	m, err := mapPages(room + 2*page)
 	require.NoError(f.t, err)
 	f.maps = append(f.maps, m)
-	require.NoError(f.t, unix.Mprotect(m[:page], unix.PROT_NONE))
-	require.NoError(f.t, unix.Mprotect(m[page+room:], unix.PROT_NONE))
+	require.NoError(f.t, forbidPages(m[:page]))
+	require.NoError(f.t, forbidPages(m[page+room:]))
 	at := page
 	if f.atEnd {
 		at += room - size
@@ -46,7 +43,7 @@ func place[T any](f *fence, values []T) []T {
 
 func (f *fence) release() {
 	for _, m := range f.maps {
-		_ = unix.Munmap(m)
+		unmapPages(m)
 	}
 	f.maps = nil
 }

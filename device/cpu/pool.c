@@ -2,13 +2,12 @@
 #define _GNU_SOURCE
 #endif
 #include "pool.h"
+#include "system.h"
 
 #include <pthread.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <time.h>
-#include <unistd.h>
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -86,21 +85,7 @@ static void *worker(void *unused) {
 
 /* Makes missing workers. A system that gives no more threads gets fewer: the run is only slower. */
 static void grow(int n) {
-  sigset_t all, old;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &old);
-  while (workers < n) {
-    pthread_t t;
-    pthread_attr_t attr;
-    pthread_attr_init(&attr);
-    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-    pthread_attr_setstacksize(&attr, 256 << 10); /* no frame is over 64 KiB */
-    int failed = pthread_create(&t, &attr, worker, NULL);
-    pthread_attr_destroy(&attr);
-    if (failed) break;
-    workers++;
-  }
-  pthread_sigmask(SIG_SETMASK, &old, NULL);
+  while (workers < n && gsk_start_thread(worker, NULL)) workers++;
 }
 
 void gsk_pool_run(int threads, gsk_task fn, void *arg) {
@@ -130,13 +115,4 @@ void gsk_pool_run(int threads, gsk_task fn, void *arg) {
   pthread_mutex_unlock(&lock);
   pthread_mutex_unlock(&turn);
   set_float_mode(mode);
-}
-
-int gsk_usable_cores(void) {
-#ifdef __linux__
-  cpu_set_t set;
-  if (sched_getaffinity(0, sizeof set, &set) == 0) return CPU_COUNT(&set);
-#endif
-  long n = sysconf(_SC_NPROCESSORS_ONLN);
-  return n > 0 ? (int)n : 1;
 }

@@ -11,6 +11,5 @@ void gsk_pool_run(int threads, gsk_task fn, void *arg);
 /* One turn of a loop that waits for another thread: a pause, after many of them the core for others. */
 void gsk_relax(int spins);
 int64_t gsk_now(void); /* ns of a clock that only goes forward */
-int gsk_usable_cores(void);
 #pragma GCC visibility pop
 #endif

@@ -1,6 +1,6 @@
 package cpu
 
-// #include "pool.h"
+// #include "system.h"
 import "C"
 
 import (

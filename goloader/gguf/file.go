@@ -361,7 +361,7 @@ func (f *File) Changed() error {
 			continue
 		}
 		info, err := p.file.Stat()
-		if err != nil || identityOf(info) != p.identity {
+		if err != nil || identityOf(p.file, info) != p.identity {
 			return errs.New(errs.FileChanged, "path", "%s changed while it was read; load it again when it is complete", p.path)
 		}
 	}

@@ -287,9 +287,7 @@ func TestWhatIsNoFile(t *testing.T) {
 	ledger, err := memory.NewLedger()
 	require.NoError(t, err)
 	dir := t.TempDir()
-	fifo := filepath.Join(dir, "fifo")
-	require.NoError(t, syscall.Mkfifo(fifo, 0o600))
-	for _, path := range []string{dir, fifo, filepath.Join(dir, "missing"), "/dev/zero"} {
+	for _, path := range append(specialFiles(t, dir), dir, filepath.Join(dir, "missing")) {
 		_, err := Open(path, ledger)
 		require.Equal(t, errs.FileOpen, errs.From(err).Code, path)
 	}

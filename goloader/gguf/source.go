@@ -46,24 +46,22 @@ func openFile(path string) (osFile, Identity, error) {
 		f.Close()
 		return osFile{}, Identity{}, errs.New(errs.FileOpen, "path", "%s was replaced while it was opened", path)
 	}
-	return osFile{f, info.Size()}, identityOf(info), nil
+	return osFile{f, info.Size()}, identityOf(f, info), nil
 }
 
-func identityOf(info os.FileInfo) Identity {
+func identityOf(f *os.File, info os.FileInfo) Identity {
 	id := Identity{Size: info.Size(), MTimeNs: info.ModTime().UnixNano()}
-	if st, ok := info.Sys().(*syscall.Stat_t); ok {
-		id.Device, id.Inode = uint64(st.Dev), st.Ino
-	}
+	id.Device, id.Inode = nodeOf(f, info)
 	return id
 }
 
-// Identify is the identity of the file at path, without opening it.
+// Identify is the identity of the file at path.
 func Identify(path string) (Identity, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return Identity{}, errs.Wrap(err, errs.FileOpen, "path", errs.NoOffset, "cannot open the model file")
+	f, id, err := openFile(path)
+	if err == nil {
+		f.Close()
 	}
-	return identityOf(info), nil
+	return id, err
 }
 
 // readFull fills dst from offset on. field names what is read, for the error.

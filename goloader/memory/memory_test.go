@@ -2,8 +2,6 @@ package memory
 
 import (
 	"errors"
-	"os"
-	"path/filepath"
 	"sync"
 	"testing"
 	"unsafe"
@@ -114,40 +112,4 @@ func TestConcurrentGrantsNeverExceed(t *testing.T) {
 	}
 	wg.Wait()
 	require.Zero(t, l.Counters().Reserved.Load())
-}
-
-func write(t *testing.T, path, text string) {
-	require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))
-	require.NoError(t, os.WriteFile(path, []byte(text), 0o644))
-}
-
-func bound(list []SystemLimit, name string) int64 {
-	for _, l := range list {
-		if l.Name == name {
-			return l.Bytes
-		}
-	}
-	return -1
-}
-
-func TestSystemLimitsFromFiles(t *testing.T) {
-	v2 := t.TempDir() + "/"
-	write(t, v2+"proc/self/cgroup", "0::/a/b\n")
-	write(t, v2+"sys/fs/cgroup/a/memory.max", "1000\n")
-	write(t, v2+"sys/fs/cgroup/a/memory.current", "300\n")
-	write(t, v2+"sys/fs/cgroup/a/memory.stat", "anon 5\ninactive_file 50\n")
-	write(t, v2+"sys/fs/cgroup/a/b/memory.max", "max\n")
-	write(t, v2+"sys/fs/cgroup/a/b/memory.current", "300\n")
-	write(t, v2+"proc/meminfo", "MemTotal: 9 kB\nMemAvailable: 2 kB\n")
-	require.EqualValues(t, 750, bound(systemLimits(v2), "cgroup"))
-	require.EqualValues(t, 2048, bound(systemLimits(v2), "MemAvailable"))
-
-	v1 := t.TempDir() + "/"
-	write(t, v1+"proc/self/cgroup", "4:cpu:/x\n3:memory:/x\n")
-	write(t, v1+"sys/fs/cgroup/memory/x/memory.limit_in_bytes", "400\n")
-	write(t, v1+"sys/fs/cgroup/memory/x/memory.usage_in_bytes", "500\n")
-	write(t, v1+"sys/fs/cgroup/memory/memory.limit_in_bytes", "9223372036854771712\n")
-	write(t, v1+"sys/fs/cgroup/memory/memory.usage_in_bytes", "500\n")
-	require.EqualValues(t, 0, bound(systemLimits(v1), "cgroup"))
-	require.EqualValues(t, -1, bound(systemLimits(t.TempDir()+"/"), "cgroup"))
 }

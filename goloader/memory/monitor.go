@@ -80,6 +80,6 @@ func (m *Monitor) TryAllocate(bytes, limit int64, what string) (release func(), 
 
 // SystemLimit is one bound that the system sets on further allocation.
 type SystemLimit struct {
-	Name  string `json:"name"`  // "cgroup", "RLIMIT_AS", "MemAvailable"
+	Name  string `json:"name"`  // as SystemLimits of the platform names it: "cgroup", "MemAvailable"
 	Bytes int64  `json:"bytes"` // what is left
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"syscall"
 
 	"gguf-stream/goloader/errs"
 )
@@ -63,10 +62,9 @@ func badSecond(name string, code caseError, make func(path string) error) Case {
 }
 
 func splits() []Case {
-	return []Case{
+	return append(specialSplits(), []Case{
 		badSecond("the second part is missing", is(errs.FileOpen, "path"), func(string) error { return nil }),
 		badSecond("the second part is a folder", is(errs.FileOpen, "path"), func(path string) error { return os.Mkdir(path, 0o700) }),
-		badSecond("the second part is a FIFO", is(errs.FileOpen, "path"), func(path string) error { return syscall.Mkfifo(path, 0o600) }),
 		badSecond("the second part is empty", is(errs.GGUFTruncated, "header"), func(path string) error { return os.WriteFile(path, nil, 0o600) }),
 		badSecond("the second part is cut", is(errs.GGUFTruncated, AnyField), func(path string) error {
 			whole := split().second.bytes()
@@ -97,5 +95,5 @@ func splits() []Case {
 			return filepath.Join(path, partName(2, 2)), nil
 		}},
 		{Name: "a first part without the name of one", Code: errs.GGUFSplit, Field: "split.count", Bytes: func() []byte { return split().first.bytes() }},
-	}
+	}...)
 }

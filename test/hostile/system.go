@@ -1,11 +1,9 @@
 package hostile
 
 import (
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 
 	"gguf-stream/goloader/errs"
 	"gguf-stream/goloader/gguf"
@@ -19,21 +17,11 @@ func noFile(name string, make func(path string) (string, error)) Case {
 
 func system() []Case {
 	at := func(path string, err error) (string, error) { return path, err }
-	return []Case{
+	return append(special(), []Case{
 		noFile("a folder", func(path string) (string, error) { return at(path, os.Mkdir(path, 0o700)) }),
-		noFile("a FIFO", func(path string) (string, error) { return at(path, syscall.Mkfifo(path, 0o600)) }),
-		noFile("a socket", makeSocket),
-		noFile("/dev/null", func(string) (string, error) { return "/dev/null", nil }),
-		noFile("/dev/zero", func(string) (string, error) { return "/dev/zero", nil }),
 		noFile("nothing", func(path string) (string, error) { return path, nil }),
 		noFile("a link to itself", func(path string) (string, error) { return at(path, os.Symlink(filepath.Base(path), path)) }),
 		noFile("a link to a folder", func(path string) (string, error) { return at(path, os.Symlink("/", path)) }),
-		noFile("a link to a FIFO", func(path string) (string, error) {
-			if err := syscall.Mkfifo(path+".fifo", 0o600); err != nil {
-				return "", err
-			}
-			return at(path, os.Symlink(path+".fifo", path))
-		}),
 		noFile("a file as a folder", func(path string) (string, error) {
 			return filepath.Join(path, "model.gguf"), os.WriteFile(path, Tiny(), 0o600)
 		}),
@@ -54,25 +42,7 @@ func system() []Case {
 			return gguf.NewWriter().HeaderWithCounts(limits.Tensors, 0)
 		}, terabyte),
 		hugeEmbedding(),
-	}
-}
-
-// makeSocket leaves a socket without a listener. Its path must be short, so it is made relative to the folder.
-func makeSocket(path string) (string, error) {
-	short, err := os.MkdirTemp("", "s")
-	if err != nil {
-		return "", err
-	}
-	defer os.RemoveAll(short)
-	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: filepath.Join(short, "s"), Net: "unix"})
-	if err != nil {
-		return "", err
-	}
-	l.SetUnlinkOnClose(false)
-	if err := l.Close(); err != nil {
-		return "", err
-	}
-	return path, os.Rename(filepath.Join(short, "s"), path)
+	}...)
 }
 
 // hugeEmbedding is a model that is right in every way, but its token table has 2^31−1 rows, in a hole.

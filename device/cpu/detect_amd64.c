@@ -1,16 +1,8 @@
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
 #include "detect.h"
+#include "system.h"
 
-#include <string.h>
-
-#if defined(__x86_64__)
 #include <cpuid.h>
-#ifdef __linux__
-#include <sys/syscall.h>
-#include <unistd.h>
-#endif
+#include <string.h>
 
 /* bits of CPUID leaves and of XCR0, which says what registers the system saves */
 static const struct {
@@ -32,17 +24,6 @@ static unsigned xcr0(void) {
   return a;
 }
 
-/* Linux gives tile registers, 8 KiB that signal frames must hold too, only to processes that ask; it refuses where
- * a thread's alternate signal stack would be too small. */
-static int tile_permission(void) {
-#ifdef __linux__
-  enum { ARCH_REQ_XCOMP_PERM = 0x1023, XFEATURE_XTILEDATA = 18 };
-  return syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA) == 0;
-#else
-  return 0;
-#endif
-}
-
 int gsk_has(const char *feature) {
   for (size_t i = 0; i < sizeof features / sizeof *features; i++) {
     if (strcmp(features[i].name, feature)) continue;
@@ -51,27 +32,7 @@ int gsk_has(const char *feature) {
     if (!(r[features[i].reg] >> features[i].bit & 1) ||
         (xcr0() & features[i].xcr0) != features[i].xcr0)
       return 0;
-    return strncmp(feature, "amx-", 4) || tile_permission();
+    return strncmp(feature, "amx-", 4) || gsk_may_use_tiles();
   }
   return 0;
 }
-#elif defined(__aarch64__) && defined(__linux__)
-#include <sys/auxv.h>
-
-enum { DOT_PRODUCT = 1 << 20 }; /* HWCAP_ASIMDDP */
-
-int gsk_has(const char *feature) {
-  return !strcmp(feature, "dotprod") && getauxval(AT_HWCAP) & DOT_PRODUCT;
-}
-#elif defined(__aarch64__) && defined(__APPLE__)
-#include <sys/sysctl.h>
-
-int gsk_has(const char *feature) {
-  int has = 0;
-  size_t size = sizeof has;
-  return !strcmp(feature, "dotprod") &&
-         !sysctlbyname("hw.optional.arm.FEAT_DotProd", &has, &size, NULL, 0) && has;
-}
-#else
-int gsk_has(const char *feature) { return (void)feature, 0; }
-#endif
