@@ -47,4 +47,11 @@ function buildAddon(folder, [command, ...args]) {
   execFileSync(command, [...args, ...names, ...target.sources, ...flags, '-o', path.join(folder, files.addon)], { cwd: root, stdio: 'inherit' });
 }
 
-module.exports = { root, buildLibrary, buildExecutable, buildAddon };
+/** The core as a program with its symbols, for those that read its code; its path. @param {string} name */
+function buildProgram(name) {
+  const program = path.join(root, 'build', name);
+  execFileSync('go', ['build', '-o', program, './goloader/capi'], { cwd: root, stdio: 'inherit' });
+  return program;
+}
+
+module.exports = { root, buildLibrary, buildExecutable, buildAddon, buildProgram };

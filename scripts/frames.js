@@ -2,15 +2,14 @@
 // No stack frame is over 65,536 bytes: links the core as a program and looks at every function's
 // `SUBQ $n, SP`, Go's and C's, the runtime's included. (C is also compiled with -Werror=frame-larger-than.)
 
-const { execFileSync, spawn } = require('node:child_process');
-const path = require('node:path');
+const { spawn } = require('node:child_process');
 const readline = require('node:readline');
+const { root, buildProgram } = require('./core');
 
 const limit = 65_536;
-const root = path.join(__dirname, '..');
-const program = path.join(root, 'build', 'frames');
 
-async function frames() {
+/** @param {string} program */
+async function frames(program) {
   const sizes = new Map();
   let name = '';
   const dump = spawn('go', ['tool', 'objdump', program], { cwd: root, stdio: ['ignore', 'pipe', 'inherit'] });
@@ -24,8 +23,7 @@ async function frames() {
 }
 
 async function main() {
-  execFileSync('go', ['build', '-o', program, './goloader/capi'], { cwd: root, stdio: 'inherit' });
-  const found = await frames();
+  const found = await frames(buildProgram('frames'));
   const ours = found.filter(([name]) => /^(gguf-stream\/|main\.)/.test(name));
   if (ours.length === 0) throw new Error('no frames were found: this reads x86-64 code only');
   for (const [name, bytes] of found) if (bytes > limit) console.log(`${name}: a frame of ${bytes} bytes, more than ${limit}`);
