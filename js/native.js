@@ -44,6 +44,7 @@ const Kind = Object.freeze({
   look: 14,
   verify: 16,
   diagnose: 17,
+  peak: 18,
 });
 
 /** What closes the handle of a job that opens. @type {Readonly<Record<number, number>>} */

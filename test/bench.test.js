@@ -35,8 +35,14 @@ test('a report is saved, compared and drawn', () => {
   expect(report.loopDelay.max).toBeGreaterThanOrEqual(report.loopDelay.p99);
   expect(report.loopDelay.p99).toBeGreaterThan(0);
   expect(report.memory.weights).toBeGreaterThan(0);
+  const { peaks, shares } = report.peak;
+  expect(report.peak.set).toBe(report.model.kernels);
+  const counted = peaks.length > 0; // sets without loops say so
+  expect(shares.map((s) => `${s.texts} × ${s.tokens}`)).toEqual(counted ? ['32 × 16', '32 × 128'] : []);
+  for (const p of peaks) expect(p.gops).toBeGreaterThan(1);
+  for (const s of shares) expect(s.share > 0 && s.share < 1 && s.tokensPerSec > 0).toBe(true);
   const svg = fs.readFileSync(drawn, 'utf8');
-  expect(svg.match(/<rect /g)).toHaveLength(1 + 2 + 4);
+  expect(svg.match(/<rect /g)).toHaveLength(1 + 2 + 4 + shares.length);
   expect(svg).not.toMatch(/NaN|undefined/);
 
   report.throughput[0].tokensPerSecond /= 1e6;

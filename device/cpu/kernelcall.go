@@ -2,8 +2,6 @@ package cpu
 
 /*
 #include "exec.h"
-#include "peak.h"
-#include <stdlib.h>
 
 static void gsk_call_linear(const gsk_kernel_set *s, gsk_linear g, const gsk_matrix *w, int64_t r0, int64_t r1,
                             int64_t p0, int64_t p1) {
@@ -144,11 +142,4 @@ func (s *kernelSet) mean(x []float32, stride, rows int, out []float32) {
 
 func readRow(typeName string, row []byte, out []float32) {
 	C.gsk_call_read_row(rowReaders[typeName], (*C.uint8_t)(unsafe.SliceData(row)), floats(out), C.int64_t(len(out)))
-}
-
-// runPeak runs a loop of pure arithmetic and returns its operations, 0 where the processor has no such loop.
-func runPeak(name string, rounds int) float64 {
-	c := C.CString(name)
-	defer C.free(unsafe.Pointer(c))
-	return float64(C.gsk_peak_run(c, C.int64_t(rounds)))
 }

@@ -1,4 +1,4 @@
-//go:build linux
+//go:build unix
 
 package cpu
 
@@ -7,54 +7,20 @@ import (
 	"math/rand/v2"
 	"runtime"
 	"testing"
-	"time"
 	"unsafe"
 
 	"github.com/stretchr/testify/require"
-	"golang.org/x/sys/unix"
 
 	"gguf-stream/device"
 	"gguf-stream/goloader/quant"
 	"gguf-stream/goloader/tensor"
 )
 
-// setPeaks names the loop (peak_amd64.c) that bounds a set's products of floats, exact codes and fast codes. An exact
-// product is two of bytes for the tile unit, whose tiles of 32 k are half of what it takes: its shares are of a peak that
-// blocks of 32 cannot reach.
-var setPeaks = map[string][3]string{
-	"amx":        {"f32 512", "int8 tiles", "int8 tiles"},
-	"avx512vnni": {"f32 512", "int16 512", "int8 512"},
-	"avx512":     {"f32 512", "madd 512", "madd 512"},
-	"avxvnni":    {"f32 256", "int16 256", "int8 256"},
-	"avx2":       {"f32 256", "madd 256", "madd 256"},
-}
-
 // BenchmarkPeak prints what the loops reach here, in G operations a second; a multiplication and an addition are two.
 func BenchmarkPeak(b *testing.B) {
 	for _, name := range []string{"f32 512", "int16 512", "int8 512", "madd 512", "f32 256", "int16 256", "int8 256", "madd 256", "int8 tiles"} {
-		b.Run(name, func(b *testing.B) { b.ReportMetric(peak(name), "Gop/s") })
+		b.Run(name, func(b *testing.B) { b.ReportMetric(loopRate(name), "Gop/s") })
 	}
-}
-
-// peak is the best of a few short runs in G operations a second of the thread's own time.
-func peak(name string) (best float64) {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	for range 8 {
-		start := threadTime()
-		ops := runPeak(name, 1<<17)
-		best = max(best, ops/float64((threadTime()-start).Nanoseconds()))
-	}
-	return best
-}
-
-// threadTime is the calling thread's processor time: other processes take none of it away.
-func threadTime() time.Duration {
-	var t unix.Timespec
-	if err := unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &t); err != nil {
-		panic(err)
-	}
-	return time.Duration(t.Nano())
 }
 
 // linearKernels are the products of MiniLM and nomic: type and precision.
@@ -84,7 +50,7 @@ func BenchmarkLinear(b *testing.B) {
 				for _, rows := range []int{1, 8, 16, 64, 256, 2048} {
 					b.Run(fmt.Sprintf("%s/%s/%s/%dx%d/%d", info.Name, kernel.typ, []string{"exact", "fast"}[kernel.precision], shape[0], shape[1], rows), func(b *testing.B) {
 						if peaks[bound] == 0 {
-							peaks[bound] = peak(bound)
+							peaks[bound] = loopRate(bound)
 						}
 						benchmarkLinear(b, &kernelSets[i], typ, kernel.precision, rows, shape[1], shape[0], peaks[bound])
 					})
@@ -127,7 +93,7 @@ func benchmarkLinear(b *testing.B, s *kernelSet, typ *quant.Type, p device.Preci
 	for b.Loop() {
 		run()
 	}
-	rate := 2 * float64(rows) * float64(n) * float64(k) * float64(b.N) / float64((threadTime() - start).Nanoseconds())
+	rate := 2 * float64(rows) * float64(n) * float64(k) * float64(b.N) / float64(threadTime()-start)
 	b.ReportMetric(rate, "Gop/s")
 	b.ReportMetric(100*rate/peak, "%peak")
 }

@@ -34,7 +34,7 @@ const (
 )
 
 // gs_job_kind is jobs.Kind, number for number: another number is outside this array
-var _ = [1]struct{}{}[C.GS_JOB_OPEN-jobs.Open+C.GS_JOB_END-jobs.End]
+var _ = [1]struct{}{}[C.GS_JOB_OPEN-jobs.Open+C.GS_JOB_PEAK-jobs.Peak]
 
 //export gs_start
 func gs_start(settings *C.gs_settings, fault *C.gs_error) (status C.int32_t) {

@@ -23,7 +23,7 @@ extern "C" {
 #pragma GCC visibility push(default) /* all else in the library is hidden */
 
 /* Raised when anything in this file changes; the addon refuses a core of another number. */
-#define GS_ABI_VERSION 3
+#define GS_ABI_VERSION 4
 
 typedef const char gs_str; /* a NUL-terminated UTF-8 string (cgo needs a typedef for const) */
 
@@ -56,7 +56,8 @@ typedef enum gs_job_kind {
   GS_JOB_END = 15,     /* closes all that jobs of this owner have opened */
   GS_JOB_VERIFY =
       16, /* request: path; reply: a report on the model, from its header to its vectors */
-  GS_JOB_DIAGNOSE = 17 /* reply: the system's limits, the kernel sets and their self-tests */
+  GS_JOB_DIAGNOSE = 17, /* reply: the system's limits, the kernel sets and their self-tests */
+  GS_JOB_PEAK = 18      /* handle; reply: the processor's peaks and the encoder's shares of them */
 } gs_job_kind;
 
 /* Memory for a caller: made by gs_output_new, counted as `output`, freed by gs_output_free on any thread. */

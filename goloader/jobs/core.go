@@ -40,6 +40,7 @@ const (
 	End
 	Verify
 	Diagnose
+	Peak
 )
 
 // Call is one job as its carrier holds it. What Request and Texts view stays valid until Finish.
@@ -99,6 +100,7 @@ var handlers = map[Kind]func(*Core, *job) error{
 	FileClose:    (*Core).close,
 	Verify:       (*Core).verify,
 	Diagnose:     (*Core).diagnose,
+	Peak:         (*Core).peak,
 	Collect:      (*Core).collect,
 	Output:       (*Core).output,
 	Look:         (*Core).look,
@@ -161,6 +163,22 @@ func (c *Core) verify(j *job) error {
 }
 
 func (c *Core) diagnose(j *job) error { return j.reply(c.runtime.Diagnose()) }
+
+func (c *Core) peak(j *job) error {
+	e, err := find[*embedder.Embedder](&c.handles, j.Handle())
+	if err != nil {
+		return err
+	}
+	var m peakMessage
+	if err := j.request(&m); err != nil {
+		return err
+	}
+	report, err := e.Peak(m.each(), j.Cancelled())
+	if err != nil {
+		return err
+	}
+	return j.reply(report)
+}
 
 func (c *Core) open(j *job) error {
 	var m openMessage

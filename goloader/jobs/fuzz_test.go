@@ -87,15 +87,15 @@ func FuzzCall(f *testing.F) {
 	for _, request := range []string{`{"dimensions":3,"task":"query","details":true}`, `{"maxTokens":-1,"prefix":"a","truncate":false}`, `{"key":"bert.block_count"}`,
 		`{"from":-9223372036854775808,"count":9223372036854775807}`, `{"key":"tokenizer.ggml.tokens","from":3,"count":2}`, `{"tensor":"token_embd.weight","offset":-34}`,
 		`{"tensor":"blk.0.attn_q.weight","offset":68}`, `{"precision":"fast"}`, `{"path":"/dev/null"}`, `null`, `[]`, `{`, ``} {
-		for kind := Open; kind <= Diagnose; kind++ {
+		for kind := Open; kind <= Peak; kind++ {
 			f.Add(uint32(kind), uint8(kind), []byte(request), []byte("hello world a b"), []byte{5, 11, 15})
 		}
 	}
 	f.Fuzz(func(t *testing.T, kind uint32, which uint8, request, texts, ends []byte) {
 		embedding, file := open(t, Open), open(t, FileOpen)
 		handle := []uint64{embedding, file, 0, uint64(which) << 29}[which%4]
-		c := &fakeCall{kind: Kind(kind % uint32(Diagnose+2)), handle: handle, request: request, texts: texts}
-		trusted := c.kind >= Open && c.kind <= Diagnose
+		c := &fakeCall{kind: Kind(kind % uint32(Peak+2)), handle: handle, request: request, texts: texts}
+		trusted := c.kind >= Open && c.kind <= Peak
 		last := uint64(0)
 		for _, end := range ends {
 			c.ends = append(c.ends, uint64(end))

@@ -1,6 +1,8 @@
 package jobs
 
 import (
+	"time"
+
 	"gguf-stream/device"
 	"gguf-stream/goloader/embedder"
 	"gguf-stream/goloader/errs"
@@ -56,6 +58,16 @@ type fileMessage struct {
 	From      int64  `json:"from"`
 	Count     int64  `json:"count"`
 	Offset    int64  `json:"offset"`
+}
+
+type peakMessage struct {
+	Milliseconds int64 `json:"milliseconds"` // of each shape, at least
+}
+
+const longestMeasure = 10_000 // ms
+
+func (m *peakMessage) each() time.Duration {
+	return time.Duration(min(m.Milliseconds, longestMeasure)) * time.Millisecond
 }
 
 type outputMessage struct {

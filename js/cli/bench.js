@@ -1,6 +1,7 @@
 const fs = require('node:fs');
 const os = require('node:os');
 const { version } = require('../index');
+const { Kind, call, closeTarget, native } = require('../native');
 const { latency, loopDelay, throughput, workloads } = require('../bench/measure');
 const { start } = require('../bench/start');
 const { svg, textBars } = require('../bench/chart');
@@ -11,9 +12,13 @@ const { UsageError, common, embedderOptions, embedderOf, megabytes, print } = re
  * @typedef {import('../bench/measure').Latency} Latency
  * @typedef {import('../bench/measure').Throughput} Throughput
  * @typedef {{
+ *   set: string, peaks: { name: string, loop: string, gops: number }[],
+ *   shares: { texts: number, tokens: number, share: number, tokensPerSec: number }[],
+ * }} Peak of one thread; a set without loops has no peaks and no shares
+ * @typedef {{
  *   version: string, when: string, machine: Record<string, string | number>, model: Record<string, string | number>,
  *   start: import('../bench/start').Start, latency: Latency[], throughput: Throughput[],
- *   loopDelay: import('../bench/measure').Delay, memory: Record<string, number>,
+ *   loopDelay: import('../bench/measure').Delay, peak: Peak, memory: Record<string, number>,
  * }} Report milliseconds and bytes
  */
 
@@ -25,6 +30,17 @@ function memoryOf(embedder, rssBefore) {
   const { purposes, goHeap, v8 } = embedder.memory();
   const { weights, vocab, activations } = purposes;
   return { rssGrowth: process.memoryUsage.rss() - rssBefore, weights, vocab, activations, goHeap, v8Heap: v8.used };
+}
+
+/** How near the encoder comes to the processor's peaks. @param {import('../index.js').ModelInfo} info @param {number} seconds @returns {Promise<Peak>} */
+async function peak({ path, precision }, seconds) {
+  const { target } = await call(Kind.open, { core: native(), request: { path, precision } }); // shares the loaded weights
+  const opened = /** @type {import('../native').Target} */ (target);
+  try {
+    return (await call(Kind.peak, { target: opened, request: { milliseconds: Math.round(seconds * 1000) } })).reply;
+  } finally {
+    await closeTarget(Kind.close, opened);
+  }
 }
 
 function machine() {
@@ -57,12 +73,14 @@ async function measure(v, seconds) {
     latency: [],
     throughput: [],
     loopDelay: { p99: 0, max: 0 },
+    peak: { set: '', peaks: [], shares: [] },
     memory: {},
   };
   const fitting = workloads.filter((w) => Math.max(...w.lengths()) <= info.maxTokens);
   for (const n of lengths) if (n <= info.maxTokens) report.latency.push(await latency(embedder, n, seconds));
   for (const w of fitting) report.throughput.push(await throughput(embedder, w, seconds));
   if (fitting.length > 0) report.loopDelay = await loopDelay(embedder, fitting[fitting.length - 1], seconds);
+  report.peak = await peak(info, seconds);
   report.memory = memoryOf(embedder, rss);
   await embedder.close();
   return report;
@@ -88,10 +106,29 @@ async function show(r, before) {
     const then = before?.throughput.find((b) => b.name === t.name);
     await print(`${bars[i]}${change(t.tokensPerSecond, then?.tokensPerSecond)}`);
   }
+  await showPeak(r.peak, before?.peak, change);
   await print(`\nevent loop meanwhile   p99 ${ms(r.loopDelay.p99)}, longest ${ms(r.loopDelay.max)}`);
   await print('\nmemory');
   for (const [name, bytes] of Object.entries(r.memory)) await print(`  ${name.padEnd(12)} ${megabytes(bytes)}${change(bytes, before?.memory[name])}`);
 }
+
+/**
+ * @param {Peak} p
+ * @param {Peak | undefined} before
+ * @param {(now: number, then: number | undefined) => string} change
+ */
+async function showPeak(p, before, change) {
+  if (p.peaks.length === 0) return print(`\nshare of peak          there is no peak loop for the set ${p.set}`);
+  await print(`\nshare of peak of one thread: ${p.peaks.map((x) => `${x.name} ${Math.round(x.gops)} (${x.loop})`).join(', ')} Gop/s`);
+  const bars = textBars(peakBars(p), '%');
+  for (const [i, s] of p.shares.entries()) {
+    const then = before?.shares.find((b) => b.texts === s.texts && b.tokens === s.tokens);
+    await print(`${bars[i]}${change(s.share, then?.share)}`);
+  }
+}
+
+/** @param {Peak} p */
+const peakBars = (p) => p.shares.map((s) => ({ label: `${s.texts} × ${s.tokens}`, value: 100 * s.share }));
 
 /** @param {Report} r */
 const throughputBars = (r) => r.throughput.map((t) => ({ label: t.name, value: t.tokensPerSecond }));
@@ -101,6 +138,7 @@ const drawing = (r) =>
   svg(`${r.model.name}, ${r.model.precision}, ${r.model.threads} thread(s), ${r.machine.cpu}`, [
     { unit: 'tokens/s', bars: throughputBars(r) },
     { unit: 'ms for one text (p50)', bars: r.latency.map((l) => ({ label: `${l.tokens} tokens`, value: l.p50 })) },
+    ...(r.peak.shares.length > 0 ? [{ unit: '% of peak', bars: peakBars(r.peak) }] : []),
   ]);
 
 /** A report that was saved. @param {string} file @returns {Report} */
@@ -113,7 +151,7 @@ function readReport(file) {
 /** @type {import('./common').Command} */
 module.exports = {
   usage: 'bench [MODEL]',
-  summary: 'start, latency, throughput, memory; --save F, --compare F, --svg F, --seconds S',
+  summary: 'start, latency, throughput, share of peak, memory; --save F, --compare F, --svg F, --seconds S',
   options: {
     ...common,
     model: { type: 'string', short: 'm' },

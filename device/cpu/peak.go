@@ -1,0 +1,140 @@
+package cpu
+
+/*
+#include "peak.h"
+#include <stdlib.h>
+*/
+import "C"
+
+import (
+	"runtime"
+	"sync"
+	"unsafe"
+
+	"gguf-stream/device"
+)
+
+// Arithmetic is what a product is made of.
+type Arithmetic int
+
+// The arithmetics: of float forms, of codes in Exact, of codes in Fast. Attention is Floats.
+const (
+	Floats Arithmetic = iota
+	ExactCodes
+	FastCodes
+	arithmetics
+)
+
+// setPeaks names the loop (peak_amd64.c) that bounds each arithmetic of a set. An exact product is two of bytes for the
+// tile unit, whose tiles of 32 k are half of what it takes: its shares are of a peak that blocks of 32 cannot reach.
+var setPeaks = map[string][arithmetics]string{
+	"amx":        {"f32 512", "int8 tiles", "int8 tiles"},
+	"avx512vnni": {"f32 512", "int16 512", "int8 512"},
+	"avx512":     {"f32 512", "madd 512", "madd 512"},
+	"avxvnni":    {"f32 256", "int16 256", "int8 256"},
+	"avx2":       {"f32 256", "madd 256", "madd 256"},
+}
+
+// Peak is what one thread reaches with nothing but one arithmetic in registers.
+type Peak struct {
+	Name string  `json:"name"` // "floats", "exact", "fast"
+	Loop string  `json:"loop"` // its instruction's operands and width
+	Gops float64 `json:"gops"` // G operations a second; a multiplication and an addition are two
+}
+
+var arithmeticNames = [arithmetics]string{"floats", "exact", "fast"}
+
+// Peaks measures the loops of the device's set, by Arithmetic; false for a set that has none. It takes some milliseconds.
+func (d *Device) Peaks() (peaks [arithmetics]Peak, known bool) {
+	loops, known := setPeaks[d.set.name]
+	if !known {
+		return peaks, false
+	}
+	for i, loop := range loops {
+		peaks[i] = Peak{arithmeticNames[i], loop, measuredRate(loop)}
+	}
+	return peaks, true
+}
+
+// rates of the loops that were measured: the processor stays what it is.
+var rates sync.Map
+
+func measuredRate(loop string) float64 {
+	rate, found := rates.Load(loop)
+	if !found {
+		rate, _ = rates.LoadOrStore(loop, loopRate(loop))
+	}
+	return rate.(float64)
+}
+
+// loopRate is the best of a few short runs in G operations a second of the thread's own time, 0 where the processor has
+// no such loop.
+func loopRate(name string) (best float64) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	c := C.CString(name)
+	defer C.free(unsafe.Pointer(c))
+	for range 8 {
+		start := threadTime()
+		ops := float64(C.gsk_peak_run(c, 1<<17))
+		best = max(best, ops/float64(threadTime()-start))
+	}
+	return best
+}
+
+// threadTime is the calling thread's processor time in nanoseconds.
+func threadTime() int64 { return int64(C.gsk_thread_time()) }
+
+// Measure runs a batch by one thread and says how much of its time the products alone would take at the peaks.
+func Measure(x device.Executable, b *device.Batch, peaks [arithmetics]Peak) (share, seconds float64, err error) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	one := *b
+	one.Threads = 1
+	start := threadTime()
+	if err := x.Run(&one); err != nil {
+		return 0, 0, err
+	}
+	seconds = float64(threadTime()-start) / 1e9
+	least := 0.0
+	for i, n := range x.(*executable).operations(b) {
+		if n > 0 {
+			least += n / peaks[i].Gops / 1e9
+		}
+	}
+	return least / seconds, seconds, nil
+}
+
+// operations are a batch's multiplications and additions in products.
+func (e *executable) operations(b *device.Batch) (n [arithmetics]float64) {
+	rows := float64(len(b.IDs))
+	pairs := 0.0 // of a query and a key
+	for t := range b.Texts() {
+		l := float64(b.Offsets[t+1] - b.Offsets[t])
+		pairs += l * l
+	}
+	for i := range e.program.Steps {
+		s := &e.program.Steps[i]
+		switch s.Op {
+		case device.OpLinear:
+			w := e.weights.specs[s.Weight]
+			elements, _ := w.Shape.Elements()
+			n[e.device.set.arithmetic(w, e.weights.precision)] += 2 * rows * float64(elements)
+		case device.OpAttention:
+			n[Floats] += 4 * pairs * float64(s.Heads*s.HeadSize)
+		}
+	}
+	return n
+}
+
+// arithmetic is what a matrix's products are made of.
+func (k *kernelSet) arithmetic(s device.TensorSpec, p device.Precision) Arithmetic {
+	form := k.form(s.Type, p)
+	switch {
+	case !isCodes(&form):
+		return Floats
+	case form.fast != 0:
+		return FastCodes
+	}
+	return ExactCodes
+}
