@@ -17,6 +17,7 @@ import (
 	"encoding/binary"
 	"math/bits"
 	"os"
+	"sync/atomic"
 
 	"gguf-stream/goloader/errs"
 	"gguf-stream/goloader/limits"
@@ -39,6 +40,7 @@ type File struct {
 	dataStart int64
 	pairs     *index[pairEntry]
 	tensors   *index[tensorEntry]
+	stopped   atomic.Pointer[place]
 }
 
 type part struct {

@@ -259,6 +259,50 @@ func TestManyPairsCostNoHeap(t *testing.T) {
 	require.Equal(t, fmt.Sprintf("k%d", n-1), v.Key())
 }
 
+// TestPagesOfStringsAreReadOnce: who reads an array in pages passes over nothing twice; jumps back and forth, and to
+// another array in between, give the same strings.
+func TestPagesOfStringsAreReadOnce(t *testing.T) {
+	const n, page = 100_000, 1000
+	w := NewWriter()
+	texts, others := make([]string, n), []string{"a", "b", "c"}
+	for i := range texts {
+		texts[i] = fmt.Sprint("string ", i)
+	}
+	w.Add("texts", texts)
+	w.Add("others", others)
+	src := &memSource{data: w.Header()}
+	reads := 0
+	src.fault = func(int64) error { reads++; return nil }
+	f, err := openBytes(t, src)
+	require.NoError(t, err)
+	stop := errors.New("stop")
+	read := func(key string, from, count int64) (out []string) {
+		v, found, err := f.Find(key)
+		require.NoError(t, err)
+		require.True(t, found)
+		a, err := v.Array()
+		require.NoError(t, err)
+		err = a.Strings(from, func(i int64, s []byte) error {
+			require.EqualValues(t, from+int64(len(out)), i)
+			if out = append(out, string(s)); int64(len(out)) == count {
+				return stop
+			}
+			return nil
+		})
+		require.True(t, err == nil || err == stop, "%v", err)
+		return out
+	}
+	reads = 0
+	for from := int64(0); from < n; from += page {
+		require.Equal(t, texts[from:from+page], read("texts", from, page))
+	}
+	require.Less(t, reads, 6*n/page, "reads of 64 KiB")
+	for _, from := range []int64{5000, 4999, 0, 70_000, 69_000, n - 1} {
+		require.Equal(t, texts[from:min(from+3, n)], read("texts", from, 3))
+		require.Equal(t, others[1:2], read("others", 1, 1))
+	}
+}
+
 func TestFaultyReads(t *testing.T) {
 	data := goodFile(3, binary.LittleEndian)
 	interrupted := 0
