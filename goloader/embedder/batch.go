@@ -46,7 +46,7 @@ type batcher struct {
 	active  []*Request
 	free    []*window
 	scratch tokenizer.Scratch
-	joined  []byte // prefix and text
+	joiner  joiner
 	texts   []text // of the batch
 	pooled  []float32
 	batch   device.Batch
@@ -147,12 +147,12 @@ func (b *batcher) refill(r *Request) (err error) {
 func longestFirst(x, y text) int { return cmp.Compare(y.count, x.count) }
 
 // encode appends the next text's ids to the window.
-func (b *batcher) encode(r *Request, w *window) (err error) {
-	t := r.Texts[r.next]
-	if len(r.prefix) > 0 {
-		b.joined = append(append(b.joined[:0], r.prefix...), t...)
-		t = b.joined
+func (b *batcher) encode(r *Request, w *window) error {
+	t, err := b.joiner.join(r.prefix, r.Texts[r.next])
+	if err != nil {
+		return err
 	}
+	defer b.joiner.free()
 	first, total := len(w.ids), 0
 	if w.ids, total, err = b.model.tokenizer.Encode(w.ids, t, r.tokens, &b.scratch); err != nil {
 		return err

@@ -106,8 +106,9 @@ func (e *Embedder) finishing(o *CallOptions) (encoder.Finishing, error) {
 	return f, nil
 }
 
-// Tokenize appends all texts' ids to ids and returns each text's count.
-func (e *Embedder) Tokenize(texts [][]byte, o CallOptions, ids []uint32) ([]uint32, []int, error) {
+// Tokenize gives the ids of all texts, one text's after another's, and how many each has. They are counted first, so that
+// the caller brings the memory for them; without allocate they are counted alone.
+func (e *Embedder) Tokenize(texts [][]byte, o CallOptions, allocate func(ids int64) ([]uint32, error)) (ids []uint32, counts []int, err error) {
 	if err := e.enter(); err != nil {
 		return nil, nil, err
 	}
@@ -116,18 +117,33 @@ func (e *Embedder) Tokenize(texts [][]byte, o CallOptions, ids []uint32) ([]uint
 	if err != nil {
 		return nil, nil, err
 	}
-	options, s := e.tokenOptions(&o), new(tokenizer.Scratch)
+	options, s, j := e.tokenOptions(&o), new(tokenizer.Scratch), joiner{ledger: e.runtime.ledger}
 	options.MaxTokens = o.MaxTokens // tokens of the text itself, unless asked to cut
-	counts := make([]int, len(texts))
+	defer j.free()
+	counts, total := make([]int, len(texts)), int64(0)
 	for i, t := range texts {
-		before := len(ids)
-		if prefix != "" {
-			t = append([]byte(prefix), t...)
+		if t, err = j.join([]byte(prefix), t); err == nil {
+			counts[i], err = tokenizer.Count(e.model.tokenizer, t, options, s)
 		}
-		if ids, _, err = e.model.tokenizer.Encode(ids, t, options, s); err != nil {
+		if err != nil {
 			return nil, nil, err
 		}
-		counts[i] = len(ids) - before
+		total += int64(counts[i])
+	}
+	if allocate == nil {
+		return nil, counts, nil
+	}
+	if ids, err = allocate(total); err != nil {
+		return nil, nil, err
+	}
+	ids = ids[:0:total]
+	for _, t := range texts {
+		if t, err = j.join([]byte(prefix), t); err == nil {
+			ids, _, err = e.model.tokenizer.Encode(ids, t, options, s)
+		}
+		if err != nil {
+			return nil, nil, err
+		}
 	}
 	return ids, counts, nil
 }

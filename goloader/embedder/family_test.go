@@ -60,7 +60,7 @@ func TestTasksAddTheFamilysPrefix(t *testing.T) {
 	defer e.Close()
 	one := func(text string, o CallOptions) []float32 { return embed(t, e, [][]byte{[]byte(text)}, o) }
 	tokens := func(text string, o CallOptions) []uint32 {
-		ids, _, err := e.Tokenize([][]byte{[]byte(text)}, o, nil)
+		ids, _, err := e.Tokenize([][]byte{[]byte(text)}, o, onHeap)
 		require.NoError(t, err)
 		return ids
 	}

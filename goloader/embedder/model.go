@@ -95,7 +95,7 @@ func (r *Runtime) join(key modelKey) (m *model, shared bool) {
 	m, shared = r.models[key]
 	if !shared {
 		m = &model{key: key, loaded: make(chan struct{}), compute: r.compute}
-		m.batcher.model = m
+		m.batcher.model, m.batcher.joiner.ledger = m, r.ledger
 		r.models[key] = m
 	}
 	m.references++

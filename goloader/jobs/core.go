@@ -227,16 +227,13 @@ func (c *Core) tokenize(j *job) error {
 	if err := j.request(&m); err != nil {
 		return err
 	}
-	ids, counts, err := e.Tokenize(j.Texts(), m.CallOptions, nil)
+	allocate := j.ids
+	if m.Count {
+		allocate = nil
+	}
+	_, counts, err := e.Tokenize(j.Texts(), m.CallOptions, allocate)
 	if err != nil {
 		return err
-	}
-	if !m.Count {
-		out, err := j.Output(int64(len(ids)) * 4)
-		if err != nil {
-			return err
-		}
-		copy(unsafe.Slice((*uint32)(unsafe.Pointer(unsafe.SliceData(out))), len(ids)), ids)
 	}
 	return j.reply(tokenizeReply{Counts: counts})
 }
@@ -289,9 +286,14 @@ func (j *job) reply(v any) error {
 	return nil
 }
 
-func (j *job) floats(n int64) ([]float32, error) {
+func (j *job) floats(n int64) ([]float32, error) { return outputOf[float32](j, n) }
+
+func (j *job) ids(n int64) ([]uint32, error) { return outputOf[uint32](j, n) }
+
+// outputOf makes the memory of a result of n numbers of four bytes.
+func outputOf[T float32 | uint32](j *job, n int64) ([]T, error) {
 	b, err := j.Output(n * 4)
-	return unsafe.Slice((*float32)(unsafe.Pointer(unsafe.SliceData(b))), int(n)), err
+	return unsafe.Slice((*T)(unsafe.Pointer(unsafe.SliceData(b))), int(n)), err
 }
 
 // SplitTexts views the texts that stand one after another in all, each ending at its number in ends.

@@ -64,6 +64,9 @@ func checkIDs(t *testing.T, tk tokenizer.Tokenizer, text string, unk uint32) {
 		require.Equal(t, unk+1, ids[0])
 		require.Equal(t, unk+2, ids[len(ids)-1])
 		require.GreaterOrEqual(t, total, len(ids))
+		n, err := tokenizer.Count(tk, []byte(text), o, new(tokenizer.Scratch))
+		require.NoError(t, err)
+		require.Len(t, ids, n)
 		for _, id := range ids {
 			require.Less(t, int(id), tk.Len())
 		}

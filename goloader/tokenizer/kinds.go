@@ -29,6 +29,27 @@ type Options struct {
 	CountAll     bool // total is exact for truncated texts too
 }
 
+// check refuses a text of so many ids where it may not be cut.
+func (o *Options) check(total int) error {
+	if o.MaxTokens > 0 && total > o.MaxTokens && !o.Truncate {
+		return errs.New(errs.TooLong, "text", "the text has %d tokens; the limit is %d: split it, or allow truncation", total, o.MaxTokens)
+	}
+	return nil
+}
+
+// Count is how many ids Encode would append, without the memory for them.
+func Count(t Tokenizer, text []byte, o Options, s *Scratch) (int, error) {
+	var ends [2]uint32 // the special tokens round a text
+	_, total, err := t.Encode(ends[:0], text, Options{MaxTokens: len(ends), Truncate: true, ParseSpecial: o.ParseSpecial, CountAll: true}, s)
+	if err == nil {
+		err = o.check(total)
+	}
+	if o.MaxTokens > 0 {
+		total = min(total, max(o.MaxTokens, len(ends)))
+	}
+	return total, err
+}
+
 // Config is what a file says of its tokenizer besides the tokens.
 type Config struct {
 	Lowercase    *bool // nil: by the vocabulary

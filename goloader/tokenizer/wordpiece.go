@@ -131,8 +131,8 @@ func (t *wordPiece) Encode(dst []uint32, text []byte, o Options, s *Scratch) ([]
 		text = text[at+size:]
 	}
 	total := e.total + 2
-	if o.MaxTokens > 0 && total > o.MaxTokens && !o.Truncate {
-		return dst, total, errs.New(errs.TooLong, "text", "the text has %d tokens; the limit is %d: split it, or allow truncation", total, o.MaxTokens)
+	if err := o.check(total); err != nil {
+		return dst, total, err
 	}
 	return append(e.dst, t.sep), total, nil
 }
