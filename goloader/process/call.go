@@ -20,14 +20,15 @@ type call struct {
 
 	body    *memory.Region
 	request []byte
-	texts   [][]byte
+	ends    []uint64
+	texts   []byte
 
 	reply       []byte
 	output      *memory.Region
 	outputBytes int64
 }
 
-// readBody reads what follows the header and splits it.
+// readBody reads what follows the header. What a broken frame has taken is given back.
 func (j *call) readBody(in io.Reader, size, requestBytes, texts int64) (err error) {
 	if size < requestBytes+4*texts {
 		return io.ErrUnexpectedEOF
@@ -37,14 +38,14 @@ func (j *call) readBody(in io.Reader, size, requestBytes, texts int64) (err erro
 	}
 	b := j.body.Bytes()[:size]
 	if _, err := io.ReadFull(in, b); err != nil {
+		j.body.Free()
 		return err
 	}
-	j.request = b[:requestBytes]
-	ends := make([]uint64, texts)
-	for i := range ends {
-		ends[i] = uint64(binary.LittleEndian.Uint32(b[requestBytes+4*int64(i):]))
+	j.request, j.texts = b[:requestBytes], b[requestBytes+4*texts:]
+	j.ends = make([]uint64, texts)
+	for i := range j.ends {
+		j.ends[i] = uint64(binary.LittleEndian.Uint32(b[requestBytes+4*int64(i):]))
 	}
-	j.texts = jobs.SplitTexts(b[requestBytes+4*texts:], ends)
 	return nil
 }
 
@@ -52,7 +53,7 @@ func (j *call) Kind() jobs.Kind           { return j.kind }
 func (j *call) Owner() uint64             { return 0 } // the child ends with the one who asks
 func (j *call) Handle() uint64            { return j.handle }
 func (j *call) Request() []byte           { return j.request }
-func (j *call) Texts() [][]byte           { return j.texts }
+func (j *call) Texts() [][]byte           { return jobs.SplitTexts(j.texts, j.ends) } // panics at broken ends, where jobs recovers
 func (j *call) Cancelled() *atomic.Uint32 { return &j.cancelled }
 func (j *call) Reply(json []byte)         { j.reply = json }
 
