@@ -1,6 +1,6 @@
 const { EventEmitter } = require('node:events');
 const { Kind, call, closeTarget, closedWhenForgotten, isLost, native, processCore } = require('./native');
-const { unlessAborted } = require('./signals');
+const { stoppedByThrow, unlessAborted } = require('./signals');
 const { bundledModel } = require('./locate');
 const { GgufError, argumentError, callerStack, closedError } = require('./errors');
 const { CrashPrevention, MemoryGuard, memoryReport } = require('./memory');
@@ -87,17 +87,17 @@ class Embedder extends EventEmitter {
   async #open(caller) {
     const { model: named = bundledModel(), precision, threads, device, memoryLimit, pooling, maxTokens, signal, onProgress } = this.#options;
     const wantsProgress = onProgress || this.listenerCount('progress') > 0;
-    /** @param {LoadProgress} p */
-    const report = (p) => {
+    const listeners = stoppedByThrow((/** @type {LoadProgress} */ p) => {
       onProgress?.(p);
       this.emit('progress', p);
-    };
+    });
+    const { report } = listeners;
     /** @param {number} loadedBytes @param {number} totalBytes @param {string} tensor */
     const progress = (loadedBytes, totalBytes, tensor) => report({ phase: 'load', loadedBytes, totalBytes, tensor });
-    const stop = AbortSignal.any([this.#stop.signal, ...(signal ? [signal] : [])]);
-    const model = await resolveModel(named, { signal: stop, onProgress: report });
+    const stop = AbortSignal.any([listeners.signal, ...(signal ? [signal] : [])]);
+    const model = await resolveModel(named, { signal: AbortSignal.any([this.#stop.signal, stop]), onProgress: report });
     const request = { path: model, precision, threads, device, memoryLimit, pooling, maxTokens };
-    const { reply, target } = await call(Kind.open, { core: this.#core(), request, signal, progress: wantsProgress ? progress : undefined, caller });
+    const { reply, target } = await call(Kind.open, { core: this.#core(), request, signal: stop, progress: wantsProgress ? progress : undefined, caller });
     if (this.#closed) {
       await closeTarget(Kind.close, /** @type {Target} */ (target));
       throw closedError('embedder');

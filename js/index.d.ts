@@ -80,6 +80,7 @@ export interface LoadOptions extends TextOptions {
   maxQueuedTexts?: number;
   /** Aborts the load. */
   signal?: AbortSignal;
+  /** What it throws, as what a listener of 'progress' throws, ends the load, whose calls reject with it. */
   onProgress?: (progress: LoadProgress) => void;
 }
 

@@ -45,4 +45,25 @@ function unlessAborted(promise, signal) {
   });
 }
 
-module.exports = { onAbort, unlessAborted };
+/**
+ * A listener that hears no more once it has thrown; the signal aborts with what it threw.
+ * @template T
+ * @param {((value: T) => void) | undefined} listener
+ */
+function stoppedByThrow(listener) {
+  const thrown = new AbortController();
+  return {
+    signal: thrown.signal,
+    /** @param {T} value */
+    report(value) {
+      if (thrown.signal.aborted) return;
+      try {
+        listener?.(value);
+      } catch (e) {
+        thrown.abort(e);
+      }
+    },
+  };
+}
+
+module.exports = { onAbort, stoppedByThrow, unlessAborted };

@@ -275,6 +275,19 @@ describe('a life', () => {
     await e.close();
   });
 
+  test('what a listener throws ends the load, and the next one may succeed', async () => {
+    const mine = new Error('mine');
+    let throws = true;
+    const e = loadEmbedder();
+    e.on('progress', () => {
+      if (throws) throw mine;
+    });
+    await expect(e.embed('x')).rejects.toBe(mine);
+    throws = false;
+    expect(await e.embed('x')).toHaveLength(384);
+    await e.close();
+  });
+
   test('workers share the weights', async () => {
     const e = loadEmbedder(model);
     await e.ready();

@@ -82,6 +82,24 @@ test('resumed by the next process, and where ranges are not honoured begun anew'
   expect(fs.existsSync(incomplete)).toBe(false);
 });
 
+test('a listener that throws ends the download, which is no fault of the network, and nothing is lost', async () => {
+  const mine = new Error('mine');
+  const reports = [];
+  const thrower = (/** @type {any} */ p) => {
+    reports.push(p);
+    throw mine;
+  };
+  await expect(pull('hf:owner/models', { onProgress: thrower })).rejects.toBe(mine);
+  expect(reports).toHaveLength(1);
+  expect(hub.reads()).toHaveLength(1); // not tried again
+  const e = loadEmbedder({ model: 'hf:owner/models', onProgress: thrower });
+  await expect(e.ready()).rejects.toBe(mine);
+  await expect(e.embed('x')).rejects.toBe(mine);
+  await e.close();
+  await pull('hf:owner/models');
+  expect(fs.readdirSync(inCache('blobs'))).toEqual([sha256(bytes)]);
+});
+
 test('a hub that offers its chunk protocol is read over plain HTTP all the same', async () => {
   hub.xet = true;
   hub.faults = [{ cut: 5000 }];

@@ -6,6 +6,7 @@ const crypto = require('node:crypto');
 const fs = require('node:fs/promises');
 const path = require('node:path');
 const { GgufError } = require('../errors');
+const { stoppedByThrow } = require('../signals');
 const { cacheFolder, cachedModels, commitForm, repoFolder, showAs, sizeOf, writeWhole } = require('./cache');
 const { client, endpoint, hubFetch, isOffline, timeoutMs } = require('./client');
 const { pause, withLock } = require('./lock');
@@ -207,15 +208,19 @@ async function fetchFile(pull, entry) {
 async function pullModel(reference, { signal = new AbortController().signal, onProgress } = {}) {
   signal.throwIfAborted();
   if (isOffline()) throw await offlineError(reference);
+  const listener = stoppedByThrow(onProgress);
+  const stop = AbortSignal.any([signal, listener.signal]);
   try {
-    return await pullParts(reference, signal, onProgress);
+    const file = await pullParts(reference, stop, listener.report);
+    stop.throwIfAborted(); // by the last report
+    return file;
   } catch (e) {
-    if (signal.aborted) throw e;
+    if (stop.aborted) throw e;
     throw verdict(reference, e, 0) ?? downloadError(reference, /** @type {Error} */ (e).message, e);
   }
 }
 
-/** @param {Reference} reference @param {AbortSignal} signal @param {((p: LoadProgress) => void) | undefined} onProgress */
+/** @param {Reference} reference @param {AbortSignal} signal @param {(p: LoadProgress) => void} onProgress */
 async function pullParts(reference, signal, onProgress) {
   const { commit, entries } = await listing(reference, signal);
   const parts = partsOf(choose(reference, [...entries.keys()])).map((part) => {
@@ -226,10 +231,10 @@ async function pullParts(reference, signal, onProgress) {
   const totalBytes = parts.reduce((sum, p) => sum + p.size, 0);
   let before = 0;
   for (const part of parts) {
-    const report = (/** @type {number} */ bytes) => onProgress?.({ phase: 'download', loadedBytes: before + bytes, totalBytes });
+    const report = (/** @type {number} */ bytes) => onProgress({ phase: 'download', loadedBytes: before + bytes, totalBytes });
     await fetchFile({ reference, commit, signal, report }, part);
     before += part.size;
-    onProgress?.({ phase: 'download', loadedBytes: before, totalBytes });
+    onProgress({ phase: 'download', loadedBytes: before, totalBytes });
   }
   const folder = repoFolder(reference.repo);
   if (reference.revision !== commit) await writeWhole(path.join(folder, 'refs', ...reference.revision.split('/')), commit);
