@@ -4,6 +4,8 @@ const { spawnSync } = require('node:child_process');
 const path = require('node:path');
 
 const root = path.join(__dirname, '..', '..');
+// the addon that the package loads: scripts/sanitize.sh gives another
+const addon = path.resolve(process.env.GGUF_STREAM_BINARY ?? path.join(root, 'build', 'native', 'gguf_stream.node'));
 
 const preamble = `
   const g = require(${JSON.stringify(root)});
@@ -47,4 +49,4 @@ function expectOk(code, o) {
   return r.out;
 }
 
-module.exports = { child, expectOk, root };
+module.exports = { addon, child, expectOk, root };

@@ -6,7 +6,7 @@ const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
 const vm = require('node:vm');
-const { expectOk, root } = require('./child');
+const { addon, expectOk, root } = require('./child');
 
 const texts = Array.from({ length: 300 }, (_, i) => `text ${i}`);
 
@@ -28,7 +28,7 @@ test('jest: promises, arrays and errors of this realm; matrices over external me
 
 test('external buffers: counted while they live, cloned and transferred, copied where a host refuses them', () => {
   const out = expectOk(
-    `const addon = require(${JSON.stringify(path.join(root, 'build', 'native', 'gguf_stream.node'))});
+    `const addon = require(${JSON.stringify(addon)});
     (async () => {
       const e = g.loadEmbedder();
       const texts = Array.from({ length: 300 }, (_, i) => 'text ' + i);

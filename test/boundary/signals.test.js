@@ -8,6 +8,9 @@ const { child, expectOk } = require('./child');
 const stormMs = 1000 * Number(process.env.GGUF_STREAM_STORM_SECONDS ?? 3);
 const stormTimeout = 60000 + 8 * stormMs;
 
+/** What scripts/stress.js shows. @param {string} figure */
+const say = (figure) => process.env.GGUF_STREAM_STORM_SECONDS && console.log(figure);
+
 test('every thread of the core has its signals blocked but the synchronous ones', () => {
   const out = expectOk(`
     const before = new Set(fs.readdirSync('/proc/self/task'));
@@ -41,6 +44,7 @@ test(
     });`,
       { timeout: stormTimeout },
     );
+    say(`${out} signals`);
     expect(Number(out)).toBeGreaterThanOrEqual(2000);
   },
   stormTimeout,
@@ -61,6 +65,7 @@ test(
     });`,
       { timeout: stormTimeout },
     );
+    say(`${out} children`);
     expect(Number(out)).toBeGreaterThanOrEqual(100);
   },
   stormTimeout,
@@ -103,6 +108,7 @@ test('profiles, heap snapshots and the inspector work while all threads embed', 
     },
   );
   expect(inspected).toMatchObject({ end: 0, err: expect.stringMatching(/Debugger listening/) });
+  expect(child(seconds(500), { args: ['--inspect=0'] })).toMatchObject({ end: 0, err: expect.stringMatching(/Debugger listening/) });
   fs.rmSync(folder, { recursive: true });
 });
 
