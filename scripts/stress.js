@@ -24,7 +24,7 @@ function jest(tests, env) {
   });
   const outcome = r.status === 0 ? 'passed' : `FAILED\n${r.stderr}`;
   console.log(`${tests} ${JSON.stringify(env)}: ${outcome} in ${Math.round((Date.now() - started) / 1000)} s`);
-  for (const [, said] of r.stderr.matchAll(/console\.log\n\s*(.*)/g)) console.log(`  ${said}`);
+  for (const [, said] of `${r.stdout}${r.stderr}`.matchAll(/console\.log\n\s*(.*)/g)) console.log(`  ${said}`);
   if (r.status !== 0) process.exitCode = 1;
 }
 
