@@ -2,7 +2,7 @@
   "targets": [
     {
       "target_name": "gguf_stream",
-      "sources": ["addon/addon.cc", "addon/job.cc", "addon/library.cc"],
+      "sources": ["addon/addon.cc", "addon/job.cc", "addon/library.cc", "addon/platform_posix.cc"],
       "include_dirs": [
         "goloader/capi",
         "<!(node -p \"require('node-api-headers').include_dir\")",
@@ -17,8 +17,9 @@
       ],
       "cflags_cc": ["-std=c++17", "-fvisibility=hidden", "-Wall", "-Wextra", "-Werror", "-Wframe-larger-than=65536"],
       "cflags_cc!": ["-fno-exceptions", "-fno-rtti"],
-      "ldflags": ["-Wl,-z,nodelete"],
-      "libraries": ["-ldl", "-lpthread"]
+      "ldflags": ["-Wl,-z,nodelete,--version-script=<(module_root_dir)/addon/exports.map"],
+      "libraries": ["-ldl", "-lpthread"],
+      "xcode_settings": { "CLANG_CXX_LANGUAGE_STANDARD": "c++17", "GCC_ENABLE_CPP_EXCEPTIONS": "YES", "GCC_ENABLE_CPP_RTTI": "YES" }
     }
   ]
 }

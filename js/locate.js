@@ -2,7 +2,7 @@
 
 const fs = require('node:fs');
 const path = require('node:path');
-const { platforms, model, files, libc } = require('./platforms');
+const { platforms, model, filesOf, libc } = require('./platforms');
 const { GgufError } = require('./errors');
 const { version } = require('../package.json');
 
@@ -21,22 +21,22 @@ function nativeFiles(holds) {
     const fits = (path.extname(override) === '.node') === (holds === 'addon');
     return fits ? [{ from: 'GGUF_STREAM_BINARY', file: override }] : [];
   }
-  const built = path.join(root, 'build', 'native', files[holds]);
+  const built = path.join(root, 'build', 'native', filesOf(process.platform)[holds]);
   /** @type {Candidate[]} */
   const found = fs.existsSync(built) ? [{ from: built, file: built }] : [];
-  const here = platforms.filter((p) => p.holds === holds && p.platform === process.platform && p.arch === process.arch);
-  for (const p of here) found.push(packaged(p));
+  const here = platforms.filter((p) => p.holds.includes(holds) && p.platform === process.platform && p.arch === process.arch);
+  for (const p of here) found.push(packaged(p, holds));
   return found;
 }
 
-/** @param {import('./platforms').Platform} p @returns {Candidate} */
-function packaged(p) {
+/** @param {import('./platforms').Platform} p @param {'addon' | 'process'} holds @returns {Candidate} */
+function packaged(p, holds) {
   const from = p.package;
   if (p.libc !== null && p.libc !== libc()) return { from, problem: `is for ${p.libc}` };
   try {
     const found = require(p.resolve());
     if (found.version !== version) return { from, problem: `has version ${found.version}; ${version} is needed` };
-    return { from, file: found.file };
+    return { from, file: found[holds] };
   } catch {
     return { from, problem: 'is not installed' };
   }

@@ -7,9 +7,9 @@
  * @property {string} platform
  * @property {string} arch
  * @property {string | null} libc null: any
- * @property {'addon' | 'process'} holds the addon with the core's library, or the core as an executable
+ * @property {ReadonlyArray<'addon' | 'process'>} holds the addon with the core's library, the core as an executable
  * @property {string} package
- * @property {string} target zig's name of the platform, with the oldest glibc
+ * @property {string} target zig's name of the platform, with the oldest glibc or macOS
  * @property {() => string} resolve
  */
 
@@ -19,7 +19,7 @@ const platforms = [
     platform: 'linux',
     arch: 'x64',
     libc: 'glibc',
-    holds: 'addon',
+    holds: ['addon'],
     package: '@gguf-stream/linux-x64-gnu',
     target: 'x86_64-linux-gnu.2.17',
     resolve: () => require.resolve('@gguf-stream/linux-x64-gnu'),
@@ -28,7 +28,7 @@ const platforms = [
     platform: 'linux',
     arch: 'x64',
     libc: null,
-    holds: 'process',
+    holds: ['process'],
     package: '@gguf-stream/linux-x64',
     target: 'x86_64-linux-musl',
     resolve: () => require.resolve('@gguf-stream/linux-x64'),
@@ -37,7 +37,7 @@ const platforms = [
     platform: 'linux',
     arch: 'arm64',
     libc: 'glibc',
-    holds: 'addon',
+    holds: ['addon'],
     package: '@gguf-stream/linux-arm64-gnu',
     target: 'aarch64-linux-gnu.2.17',
     resolve: () => require.resolve('@gguf-stream/linux-arm64-gnu'),
@@ -46,10 +46,37 @@ const platforms = [
     platform: 'linux',
     arch: 'arm64',
     libc: null,
-    holds: 'process',
+    holds: ['process'],
     package: '@gguf-stream/linux-arm64',
     target: 'aarch64-linux-musl',
     resolve: () => require.resolve('@gguf-stream/linux-arm64'),
+  },
+  {
+    platform: 'darwin',
+    arch: 'x64',
+    libc: null,
+    holds: ['addon', 'process'],
+    package: '@gguf-stream/darwin-x64',
+    target: 'x86_64-macos.12.0',
+    resolve: () => require.resolve('@gguf-stream/darwin-x64'),
+  },
+  {
+    platform: 'darwin',
+    arch: 'arm64',
+    libc: null,
+    holds: ['addon', 'process'],
+    package: '@gguf-stream/darwin-arm64',
+    target: 'aarch64-macos.12.0',
+    resolve: () => require.resolve('@gguf-stream/darwin-arm64'),
+  },
+  {
+    platform: 'win32',
+    arch: 'x64',
+    libc: null,
+    holds: ['addon', 'process'],
+    package: '@gguf-stream/win32-x64',
+    target: 'x86_64-windows-gnu',
+    resolve: () => require.resolve('@gguf-stream/win32-x64'),
   },
 ];
 
@@ -61,8 +88,18 @@ const model = {
   resolve: () => require.resolve('@gguf-stream/all-minilm-l6-v2'),
 };
 
-/** File names inside a package and in build/native, by what a row holds. */
-const files = { addon: 'gguf_stream.node', process: 'gguf-stream-core' };
+/**
+ * The names of the native files, in a package and in build/native: the addon, the core's library beside it, the core as an
+ * executable. By process.platform.
+ */
+const names = {
+  linux: { addon: 'gguf_stream.node', library: 'libgguf_stream.so', process: 'gguf-stream-core' },
+  darwin: { addon: 'gguf_stream.node', library: 'libgguf_stream.dylib', process: 'gguf-stream-core' },
+  win32: { addon: 'gguf_stream.node', library: 'gguf_stream.dll', process: 'gguf-stream-core.exe' },
+};
+
+/** A platform without packages has none of them. @param {string} platform */
+const filesOf = (platform) => names[/** @type {keyof typeof names} */ (platform)] ?? names.linux;
 
 /** glibc or musl on Linux; null elsewhere. */
 function libc() {
@@ -78,4 +115,4 @@ function libc() {
   }
 }
 
-module.exports = { platforms, model, files, libc };
+module.exports = { platforms, model, filesOf, libc };

@@ -1,12 +1,12 @@
 #!/usr/bin/env node
 // Builds the native files into build/native: the addon (gguf_stream.node), the Go core as the library that it
-// opens (libgguf_stream.so) and as the executable of process mode (gguf-stream-core). Names what is missing on the machine, with the cure. `--force` builds anew.
+// opens (libgguf_stream.so; .dylib on macOS) and as the executable of process mode (gguf-stream-core). Names what is missing on the machine, with the cure. `--force` builds anew.
 
 const { execFileSync, spawnSync } = require('node:child_process');
 const crypto = require('node:crypto');
 const fs = require('node:fs');
 const path = require('node:path');
-const { files } = require('../js/platforms');
+const { filesOf } = require('../js/platforms');
 const { root, buildLibrary, buildExecutable } = require('./core');
 
 const out = path.join(root, 'build', 'native');
@@ -24,7 +24,8 @@ function checkTools() {
   const missing = tools.filter((t) => spawnSync(t.command, t.args, { stdio: 'ignore' }).status !== 0);
   const lines = missing.map((t) => `  ${t.command} is missing: ${t.cure}`);
   if (Number(process.versions.node.split('.')[0]) < minimumNode) lines.push(`  Node ${process.versions.node} is too old: install Node ${minimumNode} or later`);
-  if (process.platform !== 'linux' && process.platform !== 'darwin') lines.push(`  ${process.platform} cannot build yet: use Linux or macOS`);
+  if (process.platform !== 'linux' && process.platform !== 'darwin')
+    lines.push(`  ${process.platform} cannot build: its package is built on Linux, by node scripts/packages.js`);
   if (lines.length === 0) return;
   console.error(`gguf-stream cannot be built here:\n${lines.join('\n')}`);
   process.exit(1);
@@ -58,7 +59,7 @@ function buildAddon() {
   // not rebuild: it would empty build/
   execFileSync(process.execPath, [gyp, 'configure', 'build', '--silent', ...headers], { cwd: root, stdio: 'inherit' });
   fs.mkdirSync(out, { recursive: true });
-  fs.copyFileSync(path.join(root, 'build', 'Release', 'gguf_stream.node'), path.join(out, files.addon));
+  fs.copyFileSync(path.join(root, 'build', 'Release', 'gguf_stream.node'), path.join(out, filesOf(process.platform).addon));
 }
 
 function main() {
@@ -68,7 +69,7 @@ function main() {
   if (!process.argv.includes('--force') && fs.existsSync(stamp) && fs.readFileSync(stamp, 'utf8') === print) return;
   buildAddon();
   buildLibrary(out, process.platform);
-  buildExecutable(out);
+  buildExecutable(out, process.platform);
   fs.writeFileSync(stamp, print);
 }
 

@@ -5,7 +5,7 @@ const { execFileSync } = require('node:child_process');
 const fs = require('node:fs');
 const path = require('node:path');
 const { writeOverlay } = require('./overlay');
-const { files } = require('../js/platforms');
+const { filesOf } = require('../js/platforms');
 
 const root = path.join(__dirname, '..');
 
@@ -18,33 +18,45 @@ function goBuild(args, out, source, env) {
   });
 }
 
-/** libgguf_stream.so into a folder. @param {string} folder @param {string} platform @param {Record<string, string>} [env] */
+/** The core's library into a folder. @param {string} folder @param {string} platform @param {Record<string, string>} [env] */
 function buildLibrary(folder, platform, env = {}) {
   const build = path.join(root, 'build');
-  const overlay = writeOverlay(path.join(build, '_overlay'));
+  const overlay = writeOverlay(path.join(build, '_overlay'), platform);
   const exportsFile = path.join(build, 'exports.map'); // only gs_* leaves the library
   fs.writeFileSync(exportsFile, '{ global: gs_*; local: *; };\n');
   const link = platform === 'linux' ? `-s -Wl,-z,nodelete,--version-script=${exportsFile}` : '-s';
   // asyncpreemptoff: Go would preempt its threads with SIGURG, which a host may listen to
   const ldflags = ['-s', '-w', '-X', 'runtime.godebugDefault=asyncpreemptoff=1', `'-extldflags=${link}'`].join(' ');
-  const args = ['-trimpath', '-buildvcs=false', '-buildmode=c-shared', '-overlay', overlay, '-ldflags', ldflags];
-  goBuild(args, path.join(folder, 'libgguf_stream.so'), './goloader/capi', env);
-  fs.rmSync(path.join(folder, 'libgguf_stream.h'), { force: true });
+  const args = ['-trimpath', '-buildvcs=false', '-buildmode=c-shared', ...(overlay ? ['-overlay', overlay] : []), '-ldflags', ldflags];
+  const { library } = filesOf(platform);
+  goBuild(args, path.join(folder, library), './goloader/capi', env);
+  fs.rmSync(path.join(folder, `${path.parse(library).name}.h`), { force: true });
 }
 
-/** The executable into a folder. @param {string} folder @param {{ isStatic?: boolean, env?: Record<string, string> }} [o] */
-function buildExecutable(folder, { isStatic = false, env = {} } = {}) {
+/** The executable into a folder. @param {string} folder @param {string} platform @param {{ isStatic?: boolean, env?: Record<string, string> }} [o] */
+function buildExecutable(folder, platform, { isStatic = false, env = {} } = {}) {
   const ldflags = ['-s', '-w', ...(isStatic ? ['-linkmode=external', "'-extldflags=-static -s'"] : [])].join(' ');
-  goBuild(['-buildvcs=false', ...(isStatic ? ['-trimpath'] : []), '-ldflags', ldflags], path.join(folder, files.process), './goloader/process', env);
+  const args = ['-buildvcs=false', ...(isStatic ? ['-trimpath'] : []), '-ldflags', ldflags];
+  goBuild(args, path.join(folder, filesOf(platform).process), './goloader/process', env);
 }
 
-/** The addon into a folder, with binding.gyp's own flags. @param {string} folder @param {string[]} compiler command and arguments */
-function buildAddon(folder, [command, ...args]) {
+/** Flags of the addon beside binding.gyp's. The host gives Node-API: on Windows by addon/napi_windows.cc. @type {Record<string, string[]>} */
+const addonFlags = {
+  linux: ['-fPIC', `-Wl,-z,nodelete,--version-script=${path.join(root, 'addon', 'exports.map')}`, '-ldl', '-lpthread'],
+  darwin: ['-fPIC', '-Wl,-undefined,dynamic_lookup'],
+  win32: ['-DBUILDING_NODE_EXTENSION'],
+};
+const windowsSources = ['addon/platform_windows.cc', 'addon/napi_windows.cc'];
+
+/** The addon into a folder, with binding.gyp's own flags. @param {string} folder @param {string} platform @param {string[]} compiler command and arguments */
+function buildAddon(folder, platform, [command, ...args]) {
   const [target] = JSON.parse(fs.readFileSync(path.join(root, 'binding.gyp'), 'utf8')).targets;
   const includes = ['goloader/capi', require('node-api-headers').include_dir, require('node-addon-api').include_dir.replaceAll('"', '')];
-  const flags = ['-O2', '-fPIC', '-shared', '-s', ...target.cflags_cc, ...target.ldflags, ...target.libraries];
+  const posix = (/** @type {string} */ s) => s.includes('_posix');
+  const sources = platform === 'win32' ? [...target.sources.filter((/** @type {string} */ s) => !posix(s)), ...windowsSources] : target.sources;
+  const flags = ['-O2', '-shared', '-s', ...target.cflags_cc, ...addonFlags[platform]];
   const names = [...includes.map((i) => `-I${i}`), ...target.defines.map((/** @type {string} */ d) => `-D${d}`)];
-  execFileSync(command, [...args, ...names, ...target.sources, ...flags, '-o', path.join(folder, files.addon)], { cwd: root, stdio: 'inherit' });
+  execFileSync(command, [...args, ...names, ...sources, ...flags, '-o', path.join(folder, filesOf(platform).addon)], { cwd: root, stdio: 'inherit' });
 }
 
 /** The core as a program with its symbols, for those that read its code; its path. @param {string} name */

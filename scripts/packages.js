@@ -3,28 +3,32 @@
 // the bundled model's. Each platform is built by zig's C compiler against its oldest glibc.
 //
 //   node scripts/packages.js           all platforms
+//   node scripts/packages.js NAME ...  some platforms' packages
 //   node scripts/packages.js --host    this machine's only, from what npm run build has made: for tests
 //
-// Checks what it made: the files of each package (test/golden/packages.json; the main one's js/ as git has it), the sizes, the
-// glibc that is needed.
+// Checks what it made: the files of each package (test/golden/packages.json; the main one's js/ as git has it), the sizes, and
+// what the native files need of a system (scripts/binaries.js).
 
 const { execFileSync } = require('node:child_process');
 const fs = require('node:fs');
 const path = require('node:path');
-const { platforms, model, files } = require('../js/platforms');
+const { platforms, model, filesOf } = require('../js/platforms');
 const { root, buildAddon, buildExecutable, buildLibrary } = require('./core');
-const { zig } = require('./zig');
+const { zig, appleStubs } = require('./zig');
+const { checkBinary } = require('./binaries');
 const own = require('../package.json');
 
 /** @typedef {import('../js/platforms').Platform} Platform */
 
 const out = path.join(root, 'build', 'packages');
 const golden = path.join(root, 'test', 'golden', 'packages.json');
-const library = 'libgguf_stream.so';
 // the main package and all of one platform's, without the model; installed: of what is published, since gcc's code is larger
 const maxPackedBytes = 5_000_000;
 const maxInstalledBytes = 10_000_000;
-const goNames = { x64: 'amd64', arm64: 'arm64' };
+/** @type {Record<string, string>} */
+const goSystems = { linux: 'linux', darwin: 'darwin', win32: 'windows' };
+/** @type {Record<string, string>} */
+const goProcessors = { x64: 'amd64', arm64: 'arm64' };
 
 /** @param {string} folder @param {Record<string, string | object>} texts */
 function write(folder, texts) {
@@ -68,68 +72,75 @@ function modelPackage() {
   return folder;
 }
 
+/** The native files of a row by what they are; the library stands beside the addon, and in index.js for file tracers. @param {Platform} p */
+function nativeFiles(p) {
+  const { addon, library, process: executable } = filesOf(p.platform);
+  return { ...(p.holds.includes('addon') && { addon, library }), ...(p.holds.includes('process') && { process: executable }) };
+}
+
 /** @param {Platform} p @param {(p: Platform, folder: string) => void} build */
 function platformPackage(p, build) {
   const folder = freshFolder(p.package);
   build(p, folder);
-  const list = p.holds === 'addon' ? [files.addon, library] : [files.process];
-  const what =
-    p.holds === 'addon'
-      ? `the addon of gguf-stream for ${p.platform} ${p.arch} (${p.libc})`
-      : `the core of gguf-stream as an executable for ${p.platform} ${p.arch}`;
+  const named = nativeFiles(p);
+  const list = Object.values(named);
+  const parts = { addon: 'the addon', process: 'the core as an executable' };
+  const what = `${p.holds.map((h) => parts[h]).join(' and ')} of gguf-stream for ${p.platform} ${p.arch}${p.libc ? ` (${p.libc})` : ''}`;
   const { license: _, ...common } = manifest(p.package, what, ['index.js', 'THIRD-PARTY.txt', ...list]);
-  // the library stands in index.js so that file tracers take it along
-  const members = [
-    `version: '${own.version}'`,
-    `file: path.join(__dirname, '${list[0]}')`,
-    ...(list[1] ? [`library: path.join(__dirname, '${list[1]}')`] : []),
-  ];
+  const members = [`version: '${own.version}'`, ...Object.entries(named).map(([name, file]) => `${name}: path.join(__dirname, '${file}')`)];
   write(folder, {
     'package.json': { ...common, license: own.license, os: [p.platform], cpu: [p.arch], ...(p.libc && { libc: [p.libc] }) },
     'index.js': `const path = require('node:path');\nmodule.exports = { ${members.join(', ')} };\n`,
     'README.md': `# ${p.package}\n\n${what[0].toUpperCase()}${what.slice(1)}. Installed by \`gguf-stream\`; not for use on its own.\n`,
-    'THIRD-PARTY.txt': thirdParty(build === buildByZig),
+    'THIRD-PARTY.txt': thirdParty(build === buildByZig ? p : undefined),
   });
   fs.copyFileSync(path.join(root, 'LICENSE'), path.join(folder, 'LICENSE'));
   return folder;
 }
 
-/** The licences of what is linked in. @param {boolean} byZig with zig's own C++ and C libraries */
+/** What zig links in from its own libraries, by platform: names and licences below its lib folder. @type {Record<string, [string, string][]>} */
+const zigParts = {
+  linux: [
+    ["LLVM's libc++, libc++abi and libunwind", 'libcxx/LICENSE.TXT'],
+    ['musl', 'libc/musl/COPYRIGHT'],
+  ],
+  darwin: [["LLVM's libc++, libc++abi and libunwind", 'libcxx/LICENSE.TXT']],
+  win32: [
+    ["LLVM's libc++, libc++abi and libunwind", 'libcxx/LICENSE.TXT'],
+    ['MinGW-w64 and winpthreads', 'libc/mingw/COPYING'],
+  ],
+};
+
+/** The licences of what is linked in. @param {Platform | undefined} byZig the row that zig builds */
 function thirdParty(byZig) {
   const go = (/** @type {string[]} */ ...args) => execFileSync('go', args, { cwd: root, encoding: 'utf8' }).trim();
   const parts = [{ name: 'The Go runtime and standard library', file: path.join(go('env', 'GOROOT'), 'LICENSE') }];
   const modules = new Set(go('list', '-deps', '-f', '{{with .Module}}{{if not .Main}}{{.Path}}|{{.Dir}}{{end}}{{end}}', './goloader/capi').split('\n'));
   for (const m of [...modules].filter(Boolean)) parts.push({ name: m.split('|')[0], file: path.join(m.split('|')[1], 'LICENSE') });
-  const zigLib = byZig ? path.join(path.dirname(zig()), 'lib') : '';
-  if (byZig) parts.push({ name: "LLVM's libc++, libc++abi and libunwind", file: path.join(zigLib, 'libcxx', 'LICENSE.TXT') });
-  if (byZig) parts.push({ name: 'musl', file: path.join(zigLib, 'libc', 'musl', 'COPYRIGHT') });
+  if (byZig) for (const [name, file] of zigParts[byZig.platform]) parts.push({ name, file: path.join(path.dirname(zig()), 'lib', file) });
   return parts.map(({ name, file }) => `${name}\n${'='.repeat(name.length)}\n\n${fs.readFileSync(file, 'utf8').trim()}\n`).join('\n\n');
 }
 
 /** @param {Platform} p @param {string} folder */
 function buildByZig(p, folder) {
-  const cc = `${zig()} cc -target ${p.target}`;
-  const cache = process.env.ZIG_GLOBAL_CACHE_DIR ?? path.join(root, 'build', 'zig-cache');
-  const env = { GOOS: p.platform, GOARCH: goNames[/** @type {'x64' | 'arm64'} */ (p.arch)], CC: cc, ZIG_GLOBAL_CACHE_DIR: cache };
-  process.env.ZIG_GLOBAL_CACHE_DIR = cache;
-  if (p.holds === 'process') return buildExecutable(folder, { isStatic: true, env });
-  buildAddon(folder, [zig(), 'c++', '-target', p.target]);
-  buildLibrary(folder, p.platform, env);
-  for (const name of [files.addon, library]) checkGlibc(path.join(folder, name), p.target);
-}
-
-/** @param {string} file @param {string} target */
-function checkGlibc(file, target) {
-  const most = Number(target.split('.').pop());
-  const needed = [...fs.readFileSync(file, 'latin1').matchAll(/GLIBC_2\.(\d+)/g)].map((m) => Number(m[1]));
-  console.log(`${path.basename(file)} needs glibc 2.${Math.max(...needed)}`);
-  if (Math.max(...needed) > most) throw new Error(`${file} needs glibc 2.${Math.max(...needed)}; 2.${most} was promised`);
+  process.env.ZIG_GLOBAL_CACHE_DIR ??= path.join(root, 'build', 'zig-cache');
+  const env = {
+    GOOS: goSystems[p.platform],
+    GOARCH: goProcessors[p.arch],
+    CC: `${zig()} cc -target ${p.target}`,
+    ...(p.platform === 'darwin' && { CGO_LDFLAGS: appleStubs(path.join(root, 'build', '_apple')) }),
+  };
+  if (p.holds.includes('addon')) {
+    buildAddon(folder, p.platform, [zig(), 'c++', '-target', p.target]);
+    buildLibrary(folder, p.platform, env);
+  }
+  if (p.holds.includes('process')) buildExecutable(folder, p.platform, { isStatic: p.target.endsWith('musl'), env });
+  for (const [holds, name] of Object.entries(nativeFiles(p))) checkBinary(path.join(folder, name), holds, p);
 }
 
 /** @param {Platform} p @param {string} folder */
 function copyBuilt(p, folder) {
-  for (const name of p.holds === 'addon' ? [files.addon, library] : [files.process])
-    fs.copyFileSync(path.join(root, 'build', 'native', name), path.join(folder, name));
+  for (const name of Object.values(nativeFiles(p))) fs.copyFileSync(path.join(root, 'build', 'native', name), path.join(folder, name));
 }
 
 /** @param {string} folder @returns {{ name: string, filename: string, size: number, unpackedSize: number, files: { path: string }[] }} */
@@ -159,7 +170,9 @@ function checkSizes(packed, size, limit) {
 
 function main() {
   const host = process.argv.includes('--host');
-  const rows = platforms.filter((p) => !host || (p.platform === process.platform && p.arch === process.arch));
+  const named = process.argv.slice(2).filter((a) => !a.startsWith('--'));
+  const isHere = (/** @type {Platform} */ p) => p.platform === process.platform && p.arch === process.arch;
+  const rows = platforms.filter((p) => (host ? isHere(p) : named.length === 0 || named.includes(p.package)));
   fs.rmSync(out, { recursive: true, force: true });
   const folders = [...rows.map((p) => platformPackage(p, host ? copyBuilt : buildByZig)), modelPackage(), mainPackage()];
   const packed = folders.map(pack);

@@ -18,4 +18,25 @@ function zig() {
   return binary;
 }
 
-module.exports = { zig };
+// Go names Core Foundation (for iOS, in runtime/cgo) and libresolv (for package net) in its flags, and the core uses nothing of
+// them. zig does not have them, and a linker needs no more than this to go on.
+const stub = (/** @type {string} */ name) => `--- !tapi-tbd
+tbd-version: 4
+targets: [x86_64-macos, arm64-macos]
+install-name: ${name}
+exports:
+  - targets: [x86_64-macos, arm64-macos]
+    symbols: []
+...
+`;
+
+/** Stubs of what Go links of macOS and zig lacks, into a folder; returns the linker's flags. @param {string} folder */
+function appleStubs(folder) {
+  const framework = path.join(folder, 'CoreFoundation.framework');
+  fs.mkdirSync(framework, { recursive: true });
+  fs.writeFileSync(path.join(framework, 'CoreFoundation.tbd'), stub('/System/Library/Frameworks/CoreFoundation.framework/Versions/A/CoreFoundation'));
+  fs.writeFileSync(path.join(folder, 'libresolv.tbd'), stub('/usr/lib/libresolv.9.dylib'));
+  return `-F${folder} -L${folder}`;
+}
+
+module.exports = { zig, appleStubs };

@@ -11,7 +11,7 @@
 #define TILE_LOAD(T, P, STRIDE) \
   __asm__ volatile("tileloadd (%0,%1,1), %%tmm" #T : : "r"(P), "r"((int64_t)(STRIDE)) : "memory")
 #define TILE_STORE(T, P) \
-  __asm__ volatile("tilestored %%tmm" #T ", (%0,%1,1)" : : "r"(P), "r"(64L) : "memory")
+  __asm__ volatile("tilestored %%tmm" #T ", (%0,%1,1)" : : "r"(P), "r"((int64_t)64) : "memory")
 #define TILE_ZERO(T) __asm__ volatile("tilezero %%tmm" #T : :)
 #define TILE_DOT(OP, C, A, B) __asm__ volatile(OP " %%tmm" #B ", %%tmm" #A ", %%tmm" #C : :)
 

@@ -1,5 +1,6 @@
 /* Loops that do nothing but one kind of arithmetic in registers: what the processor can do, for benchmarks. */
 #include "detect.h"
+#include "kernels.h"
 #include "peak.h"
 
 #define ALL24 "0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23"
@@ -17,8 +18,7 @@
       __asm__ volatile(".irp r," ALL "\n" BODY "\n.endr" : : : CLOBBER);             \
   }
 
-#pragma GCC push_options
-#pragma GCC target("avx2,fma,avx512f,avx512bw,avx512vl,avx512vnni")
+GSK_TARGET_BEGIN("avx2,fma,avx512f,avx512bw,avx512vl,avx512vnni")
 LOOP(fma512, ALL24, CLOBBER24, "vfmadd231ps %%zmm\\r, %%zmm\\r, %%zmm\\r",
      "vpxord %%zmm\\r, %%zmm\\r, %%zmm\\r")
 LOOP(words512, ALL24, CLOBBER24, "vpdpwssd %%zmm\\r, %%zmm\\r, %%zmm\\r",
@@ -37,7 +37,7 @@ LOOP(bytes256, ALL12, CLOBBER12, "%{vex%} vpdpbusd %%ymm\\r, %%ymm\\r, %%ymm\\r"
 LOOP(madd256, ALL12, CLOBBER12,
      "vpmaddwd %%ymm13, %%ymm13, %%ymm12\nvpaddd %%ymm12, %%ymm\\r, %%ymm\\r",
      "vpxor %%ymm\\r, %%ymm\\r, %%ymm\\r")
-#pragma GCC pop_options
+GSK_TARGET_END
 
 static void tiles(int64_t rounds) {
   struct {

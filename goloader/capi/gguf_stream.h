@@ -20,7 +20,12 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
-#pragma GCC visibility push(default) /* all else in the library is hidden */
+
+#ifdef _WIN32
+#define GS_API __declspec(dllexport)
+#else
+#define GS_API __attribute__((visibility("default"))) /* all else in the library is hidden */
+#endif
 
 /* Raised when anything in this file changes; the addon refuses a core of another number. */
 #define GS_ABI_VERSION 4
@@ -123,24 +128,24 @@ typedef struct gs_settings {
 
 /* Starts the core once per process. Go code: called only on the loader thread, every signal blocked, before
  * anything else; may take milliseconds. Returns 0, or 1 with error filled in. */
-int32_t gs_start(gs_settings *settings, gs_error *error);
+GS_API int32_t gs_start(gs_settings *settings, gs_error *error);
 
 /* All below is C, may be called on any thread after gs_start, and never blocks. */
-uint32_t gs_abi_version(void);
-void gs_submit(gs_job *job);
-void gs_cancel(gs_job *job);
-gs_counters *gs_counters_page(void);
+GS_API uint32_t gs_abi_version(void);
+GS_API void gs_submit(gs_job *job);
+GS_API void gs_cancel(gs_job *job);
+GS_API gs_counters *gs_counters_page(void);
 /* The kernel sets, best first; *selected is the index of the one in use. Returns their number. */
-uint32_t gs_kernels(const gs_kernel_info **sets, uint32_t *selected);
-int32_t gs_output_new(gs_output *output, uint64_t size); /* 0, or 1 when there is no memory */
-void gs_output_free(void *data, uint64_t size);
-void gs_reply_free(char *reply);
+GS_API uint32_t gs_kernels(const gs_kernel_info **sets, uint32_t *selected);
+GS_API int32_t gs_output_new(gs_output *output,
+                             uint64_t size); /* 0, or 1 when there is no memory */
+GS_API void gs_output_free(void *data, uint64_t size);
+GS_API void gs_reply_free(char *reply);
 /* Reserves bytes against a limit and what the system leaves (MemoryMonitor.tryAllocate): 1 if granted. gs_unreserve
  * gives them back. */
-int32_t gs_reserve(int64_t bytes, int64_t limit);
-void gs_unreserve(int64_t bytes);
+GS_API int32_t gs_reserve(int64_t bytes, int64_t limit);
+GS_API void gs_unreserve(int64_t bytes);
 
-#pragma GCC visibility pop
 #ifdef __cplusplus
 }
 #endif

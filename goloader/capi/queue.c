@@ -1,13 +1,10 @@
 /* JS threads hand over jobs here, in C: they never enter the Go runtime. */
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
 #include "queue.h"
+#include "map.h"
 
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 enum { MAX_KERNELS = 8, MAPPED_BYTES = 65536 }; /* outputs from here on are mappings of their own */
 
@@ -71,13 +68,7 @@ uint32_t gs_kernels(const gs_kernel_info **sets, uint32_t *selected) {
 }
 
 int32_t gs_output_new(gs_output *output, uint64_t size) {
-  void *data;
-  if (size < MAPPED_BYTES) {
-    data = malloc(size ? size : 1);
-  } else {
-    data = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (data == MAP_FAILED) data = NULL;
-  }
+  void *data = size < MAPPED_BYTES ? malloc(size ? size : 1) : gs_map(size);
   if (!data) return 1;
   output->data = data;
   output->size = size;
@@ -89,7 +80,7 @@ int32_t gs_output_new(gs_output *output, uint64_t size) {
 void gs_output_free(void *data, uint64_t size) {
   if (!data) return;
   if (size < MAPPED_BYTES) free(data);
-  else munmap(data, size);
+  else gs_unmap(data, size);
   __atomic_sub_fetch(&page->output, (int64_t)size, __ATOMIC_RELAXED);
   __atomic_sub_fetch(&page->regions, 1, __ATOMIC_RELAXED);
 }

@@ -3,8 +3,6 @@ package memory
 import (
 	"math"
 	"unsafe"
-
-	"golang.org/x/sys/windows"
 )
 
 // memoryStatus is MEMORYSTATUSEX.
@@ -15,7 +13,7 @@ type memoryStatus struct {
 	virtual, virtualAvailable, none uint64
 }
 
-var globalMemoryStatus = windows.NewLazySystemDLL("kernel32.dll").NewProc("GlobalMemoryStatusEx")
+var globalMemoryStatus = kernel32.NewProc("GlobalMemoryStatusEx")
 
 // SystemLimits is what the system leaves this process now: physical memory, and what can be committed, which is
 // bounded by the page file and by a job object's limit. VirtualAlloc fails at the second.

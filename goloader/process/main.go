@@ -27,10 +27,8 @@ import (
 	"encoding/json"
 	"io"
 	"os"
-	"os/signal"
 	"strings"
 	"sync"
-	"syscall"
 	"unsafe"
 
 	"gguf-stream/device/cpu"
@@ -63,8 +61,7 @@ const (
 const wantsProgress = 1
 
 func main() {
-	// a terminal's signals go to the whole group: when to end is the parent's decision
-	signal.Ignore(syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGTERM)
+	leaveSignals()
 	kernels := ""
 	if len(os.Args) > 1 {
 		kernels = os.Args[1]
@@ -160,7 +157,7 @@ func (c *connection) cancel(id uint32) {
 	}
 }
 
-// send writes one response whole. A parent that has gone ends this process: Go raises SIGPIPE for standard output.
+// send writes one response whole. A parent that has gone ends this process: the write fails, or Go raises SIGPIPE for standard output.
 func (c *connection) send(id uint32, t responseType, json, counters, output []byte) {
 	var header [responseHeader]byte
 	n := uint64(len(output))

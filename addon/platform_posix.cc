@@ -1,0 +1,123 @@
+#include "platform.h"
+
+#include <dlfcn.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+
+namespace platform {
+
+#ifdef __APPLE__
+const char *const libraryName = "libgguf_stream.dylib";
+#else
+const char *const libraryName = "libgguf_stream.so";
+#endif
+
+namespace {
+
+pthread_mutex_t turn = PTHREAD_MUTEX_INITIALIZER;
+
+constexpr size_t kAddressSpace = size_t{1536} << 20; // what Go's runtime reserves as it starts
+constexpr int kThreads = 12;                         // what it and the pool may start at once
+
+bool addressSpace() {
+  void *room = mmap(nullptr, kAddressSpace, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+                    -1, 0);
+  return room != MAP_FAILED && munmap(room, kAddressSpace) == 0;
+}
+
+bool threads() {
+  pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
+  pthread_t all[kThreads];
+  int made = 0;
+  auto wait = [](void *g) -> void * {
+    pthread_mutex_lock(static_cast<pthread_mutex_t *>(g));
+    pthread_mutex_unlock(static_cast<pthread_mutex_t *>(g));
+    return nullptr;
+  };
+  pthread_mutex_lock(&gate);
+  while (made < kThreads && pthread_create(&all[made], nullptr, wait, &gate) == 0) made++;
+  pthread_mutex_unlock(&gate);
+  for (int i = 0; i < made; i++) pthread_join(all[i], nullptr);
+  return made == kThreads;
+}
+
+// Keeps this addon in the process for good, too: Node closes it with its last environment, while threads of the core may
+// still call back. (On Linux the linker's -z nodelete says the same.)
+bool pathBesideAddon(char *path, size_t size) {
+  Dl_info me;
+  if (!dladdr(reinterpret_cast<void *>(&openLibrary), &me) || !me.dli_fname) return false;
+  dlopen(me.dli_fname, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
+  const char *slash = strrchr(me.dli_fname, '/');
+  int n = snprintf(path, size, "%.*s%s", slash ? static_cast<int>(slash - me.dli_fname + 1) : 0,
+                   me.dli_fname, libraryName);
+  return n > 0 && static_cast<size_t>(n) < size;
+}
+
+constexpr int kSignals = 32;
+
+// Loading made Go add SA_ONSTACK to the host's handlers and take SIGPIPE and SIGURG. Give the host its own back; SEGV, BUS
+// and FPE stay with Go, which forwards what is not its own.
+void restoreDispositions(const struct sigaction *before) {
+  for (int s = 1; s < kSignals; s++) {
+    struct sigaction now;
+    if (s == SIGKILL || s == SIGSTOP || s == SIGSEGV || s == SIGBUS || s == SIGFPE ||
+        sigaction(s, nullptr, &now))
+      continue;
+    if (now.sa_handler != before[s].sa_handler || now.sa_flags != before[s].sa_flags)
+      sigaction(s, &before[s], nullptr);
+  }
+}
+
+struct Start {
+  void (*function)(void *);
+  void *argument;
+};
+
+void *startThread(void *s) {
+  Start *start = static_cast<Start *>(s);
+  start->function(start->argument);
+  return nullptr;
+}
+
+} // namespace
+
+Turn::Turn() { pthread_mutex_lock(&turn); }
+Turn::~Turn() { pthread_mutex_unlock(&turn); }
+
+Problem roomForRuntime() {
+  if (!addressSpace())
+    return "not enough address space for the core: 1.5 GiB must be reservable (see ulimit -v)";
+  if (!threads()) return "not enough threads for the core: 12 must be creatable (see ulimit -u)";
+  return "";
+}
+
+Problem runApart(void (*function)(void *), void *argument) {
+  Start start{function, argument};
+  sigset_t all, old;
+  pthread_t thread;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &old);
+  int failed = pthread_create(&thread, nullptr, startThread, &start);
+  pthread_sigmask(SIG_SETMASK, &old, nullptr);
+  if (failed) return strerror(failed);
+  pthread_join(thread, nullptr);
+  return "";
+}
+
+Problem openLibrary(void **library) {
+  char path[4096];
+  if (!pathBesideAddon(path, sizeof path)) return "the addon does not know its own folder";
+  struct sigaction before[kSignals];
+  memset(before, 0, sizeof before);
+  for (int s = 1; s < kSignals; s++) sigaction(s, nullptr, &before[s]);
+  *library = dlopen(path, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
+  restoreDispositions(before);
+  return *library ? "" : dlerror();
+}
+
+void *symbol(void *library, const char *name) { return dlsym(library, name); }
+
+} // namespace platform
