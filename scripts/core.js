@@ -36,8 +36,7 @@ function buildLibrary(folder, platform, env = {}) {
 /** The executable into a folder. @param {string} folder @param {string} platform @param {{ isStatic?: boolean, env?: Record<string, string> }} [o] */
 function buildExecutable(folder, platform, { isStatic = false, env = {} } = {}) {
   const ldflags = ['-s', '-w', ...(isStatic ? ['-linkmode=external', "'-extldflags=-static -s'"] : [])].join(' ');
-  const args = ['-buildvcs=false', ...(isStatic ? ['-trimpath'] : []), '-ldflags', ldflags];
-  goBuild(args, path.join(folder, filesOf(platform).process), './goloader/process', env);
+  goBuild(['-trimpath', '-buildvcs=false', '-ldflags', ldflags], path.join(folder, filesOf(platform).process), './goloader/process', env);
 }
 
 /** Flags of the addon beside binding.gyp's. The host gives Node-API: on Windows by addon/napi_windows.cc. @type {Record<string, string[]>} */
