@@ -135,8 +135,11 @@ class Embedder extends EventEmitter {
    */
   async #embedSlice(texts, o, caller) {
     const { signal, output, matrix: _, ranges, bitOrder, ...request } = o;
-    await this.#watch.check();
-    const done = await call(Kind.embed, { target: await this.#target(signal, caller), request, texts, signal, caller });
+    const pause = this.#watch.check();
+    if (pause) await pause; // not else: each await is a turn of the microtask queue
+    const { target } = this.#state;
+    const loaded = target && !this.#closed && !isLost(target) ? target : await this.#target(signal, caller);
+    const done = await call(Kind.embed, { target: loaded, request, texts, signal, caller });
     const vectors = new Float32Array(/** @type {ArrayBuffer} */ (done.output));
     return { ...quantizeRows(vectors, texts.length, output, { ranges, bitOrder }), ...done.reply };
   }
@@ -153,7 +156,7 @@ class Embedder extends EventEmitter {
     this.#enqueue(1);
     try {
       const slice = await this.#embedSlice([text], o, caller);
-      return each({ ...slice, count: 1 }).next().value;
+      return part(slice, slice.vectors, 0);
     } finally {
       this.#queued--;
     }
@@ -298,12 +301,15 @@ class Embedder extends EventEmitter {
 }
 
 /** A slice's vectors, each with memory of its own. @param {Slice & { count: number }} slice */
-function* each({ vectors, count, scales, tokens, truncated }) {
+function* each(slice) {
+  const { vectors, count } = slice;
   const n = vectors.length / count;
-  for (let i = 0; i < count; i++) {
-    const vector = count === 1 ? vectors : vectors.slice(i * n, (i + 1) * n);
-    yield tokens && truncated ? { vector, tokens: tokens[i], truncated: truncated[i], ...(scales && { scale: scales[i] }) } : vector;
-  }
+  for (let i = 0; i < count; i++) yield part(slice, count === 1 ? vectors : vectors.slice(i * n, (i + 1) * n), i);
+}
+
+/** What the caller gets of a slice's i-th text. @param {Slice} slice @param {Numbers} vector @param {number} i */
+function part({ scales, tokens, truncated }, vector, i) {
+  return tokens && truncated ? { vector, tokens: tokens[i], truncated: truncated[i], ...(scales && { scale: scales[i] }) } : vector;
 }
 
 /**
