@@ -24,11 +24,11 @@ __declspec(dllexport) BOOL WINAPI ProcessPrng(BYTE *data, SIZE_T n) { return Sys
 C
 run() { # package, tests
   echo "== windows $1 $2"
-  CC=$CC GOOS=windows CGO_ENABLED=1 go test -c -o "$out/$(basename "$1").exe" "./$1"
+  CC=$CC GOOS=windows CGO_ENABLED=1 go test -trimpath -c -o "$out/$(basename "$1").exe" "./$1"
   (cd "$1" && "$wine" "$out/$(basename "$1").exe" -test.short -test.failfast -test.run "$2" </dev/null)
 }
 run goloader/memory .
-run goloader/gguf 'Test[^H]'
+run goloader/gguf 'Versions|Prefix|Oddities|Pairs|Faulty|Views|Bundled' # not those in folders of their own: wine 8 cannot remove them as Go 1.26 asks
 run goloader/quant .
 run goloader/tokenizer .
 run goloader/embedder 'SameBytes|Replaced'

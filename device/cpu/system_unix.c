@@ -1,5 +1,8 @@
 //go:build unix
 
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE /* signal masks, in ISO mode and with musl */
+#endif
 #include "system.h"
 
 #include <pthread.h>
