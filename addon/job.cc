@@ -317,6 +317,7 @@ bool setUpJobs(napi_env env) {
 static bool fillIn(const Napi::CallbackInfo &info, Call *c) {
   napi_env env = info.Env();
   c->job.kind = info[0].As<Napi::Number>().Uint32Value();
+  if (c->job.kind == GS_JOB_END) return false; // an environment's own, whose context is no call
   c->job.handle = static_cast<uint64_t>(info[1].As<Napi::Number>().Int64Value());
   if (info[2].IsString() && !(c->job.request = copyUtf8(env, info[2], &c->job.request_size)))
     return false;

@@ -17,6 +17,7 @@ const defaultBudgetBytes = 2 * 1024 ** 3;
 const MemoryGuard = Object.freeze({
   /** @param {number} bytes */
   check(bytes) {
+    if (typeof bytes !== 'number') throw argumentError('bytes', 'a number', bytes);
     if (bytes > heapAllocationBytes) {
       throw new GgufError({
         code: 'ERR_MEMORY_GUARD',

@@ -91,7 +91,8 @@ function quantizeRows(vectors, count, output, settings) {
  */
 function quantize(vector, output, settings = {}) {
   if (!isFloat32Array(vector)) throw argumentError('vector', 'a Float32Array', vector);
-  if (output !== 'float32' && !Object.hasOwn(outputs, output)) throw argumentError('output', Object.keys(outputs).join(', '), output);
+  if (output !== 'float32' && !(typeof output === 'string' && Object.hasOwn(outputs, output)))
+    throw argumentError('output', Object.keys(outputs).join(', '), output);
   checkSettings(output, settings);
   return quantizeRows(vector, 1, output, settings).vectors;
 }
@@ -104,6 +105,7 @@ function calibrate(vectors) {
   /** @type {Float32Array | undefined} */
   let ranges;
   let n = 0;
+  if (typeof vectors?.[Symbol.iterator] !== 'function') throw argumentError('vectors', 'an iterable of Float32Arrays', vectors);
   for (const v of vectors) {
     if (!isFloat32Array(v) || (ranges && v.length !== n)) throw argumentError('vectors', 'Float32Arrays of one length', v);
     if (!ranges) {
