@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # AddressSanitizer and UndefinedBehaviorSanitizer, gcc's. The C of device/cpu (kernels, packing, pool, execution) by
-# its Go tests; with --addon the addon by jest under Node: `scripts/sanitize.sh [--addon [test files]]`.
+# its Go tests; with --addon the addon by jest under Node: `scripts/sanitize.sh [--addon [test files]]`. With --valgrind a life
+# of the package, under Node without its compiler, by memcheck: what scripts/valgrind.supp passes over is Go's change of stacks.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -31,9 +32,19 @@ addon() {
     node node_modules/jest/bin/jest.js -i "$@"
 }
 
-if [ "${1:-}" = --addon ]; then
-  shift
-  addon "${@:-test/boundary/lifetimes}"
-else
-  kernels
-fi
+memcheck() {
+  [ -f build/native/gguf_stream.node ] || node scripts/build.js
+  # valgrind knows no AVX-512; memory's definedness is not asked of code that V8 and Go make
+  GGUF_STREAM_KERNELS=${GGUF_STREAM_KERNELS:-avx2} valgrind --quiet --error-exitcode=9 --smc-check=all-non-file --undef-value-errors=no \
+    --num-callers=20 --suppressions=scripts/valgrind.supp node --jitless --no-opt test/boundary/life.js
+}
+
+case "${1:-}" in
+  --addon)
+    shift
+    [ $# -gt 0 ] || set -- test/boundary/lifetimes test/boundary/arguments
+    addon "$@"
+    ;;
+  --valgrind) memcheck ;;
+  *) kernels ;;
+esac
