@@ -3,7 +3,12 @@
 #define SET avx2
 GSK_TARGET_BEGIN("avx2,fma,f16c")
 #include "kernels_avx2_amd64.h"
-GSK_OP VI dot(VI acc, VI a, VW w) { return _mm256_add_epi32(acc, _mm256_madd_epi16(a, w)); }
+/* assembly: gcc would multiply all rows first and spill */
+GSK_OP VI dot(VI acc, VI a, VW w) {
+  VI products;
+  __asm__("vpmaddwd %3, %2, %1\n\tvpaddd %1, %0, %0" : "+x"(acc), "=&x"(products) : "x"(a), "x"(w));
+  return acc;
+}
 /* bytes as their even and odd halves, widened: vpmaddubsw would saturate */
 typedef struct {
   __m256i even, odd;

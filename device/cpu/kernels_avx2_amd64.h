@@ -5,6 +5,7 @@
 #define LANES 8
 #define TILE_ROWS 3
 #define TILE_VECS 2
+#define CODES_ROWS 5 /* 10 sums, 4 widened codes, an activation and products in 16 registers */
 #define ATTEND_VECS 2
 typedef __m256 V;
 typedef __m256i VI, VW;

@@ -3,7 +3,12 @@
 #define SET avx512
 GSK_TARGET_BEGIN("avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512dq")
 #include "kernels_avx512_amd64.h"
-GSK_OP VI dot(VI acc, VI a, VW w) { return _mm512_add_epi32(acc, _mm512_madd_epi16(a, w)); }
+/* assembly: gcc would multiply all rows first and spill */
+GSK_OP VI dot(VI acc, VI a, VW w) {
+  VI products;
+  __asm__("vpmaddwd %3, %2, %1\n\tvpaddd %1, %0, %0" : "+v"(acc), "=&v"(products) : "v"(a), "v"(w));
+  return acc;
+}
 /* bytes as their even and odd halves, widened: vpmaddubsw would saturate */
 typedef struct {
   __m512i even, odd;

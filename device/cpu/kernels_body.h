@@ -21,8 +21,8 @@
  *                        high 8 (for EXACT_UNIT 4); kernels_narrow.h has them for sets without instructions for it
  *   SET                  the name of the set, a C identifier
  *
- * and, where the defaults below do not fit, FLOAT_ROWS (rows of a tile of float forms), EXACT_UNIT (gsk_form.unit of
- * exact matrices) and GSK_CODES (the file of the tiles of codes forms).
+ * and, where the defaults below do not fit, FLOAT_ROWS (rows of a tile of float forms), CODES_ROWS (of exact codes
+ * forms), EXACT_UNIT (gsk_form.unit of exact matrices) and GSK_CODES (the file of the tiles of codes forms).
  */
 #include <string.h>
 
@@ -33,6 +33,9 @@
 #define PARTS (GSK_LANES / LANES)
 #ifndef FLOAT_ROWS
 #define FLOAT_ROWS (2 * TILE_ROWS) /* half of the accumulators of codes: no integers */
+#endif
+#ifndef CODES_ROWS
+#define CODES_ROWS FLOAT_ROWS
 #endif
 #ifndef EXACT_UNIT
 #define EXACT_UNIT 2

@@ -1,7 +1,10 @@
 /* Tiles of codes forms by vector instructions; see kernels_linear.h.
  *
- *   sub-block of 32 or 16 k ──dot products──▶ int32 sums (exact) ──toFloat · scale──▶ float accumulators
- */
+ *   sub-block of 32 or 16 k ──dot products──▶ int32 sums ──toFloat · scale──▶ float accumulators
+ *
+ * exact: the accumulators lie in the first cache and leave the registers to the sums, so that a tile has twice the rows
+ * and codes are widened half as often. fast widens nothing and has half the products a block: there they are held in
+ * registers, since all that passes between two blocks counts twice. */
 
 /* A count that the compiler does not know, so that it leaves the loop a loop: unrolled, a set takes a megabyte. */
 GSK_INLINE int opaque(int n) {
@@ -9,29 +12,46 @@ GSK_INLINE int opaque(int n) {
   return n;
 }
 
-/* exact: sums of MR rows of int16 from a and a sub-block's codes */
+/* What touches memory stays before or behind it. Compilers move loads to where they are used, and all of a kind together. */
+#define IN_ORDER() __asm__ volatile("" ::: "memory")
+
+/* MR rows' products of one unit of k, their activations at a + i·stride, and the codes in w. */
+#define DOT_ROWS(OP, LOAD, TYPE, w)                                                    \
+  GSK_UNROLL for (int i = 0; i < MR; i++) {                                            \
+    TYPE x = LOAD(a + i * stride);                                                     \
+    GSK_UNROLL for (int j = 0; j < TILE_VECS; j++) sum[i][j] = OP(sum[i][j], x, w[j]); \
+  }                                                                                    \
+  a += 4;
+
+GSK_INLINE void loadUnit(const uint8_t *codes, VW *v) {
+  GSK_UNROLL for (int j = 0; j < TILE_VECS; j++) v[j] = loadCodes(codes + j * 2 * LANES);
+}
+
+/* exact: sums of MR rows of int16 from a and a sub-block's codes. Codes of 8 bits are widened a unit ahead: else every
+ * product waits for it. (The unit behind the last is the block's scales, which are there.) */
 GSK_INLINE void sumsExact(const int MR, const int BITS, const int SUB, const char *a,
                           int64_t stride, const uint8_t *codes, const int8_t *table,
                           VI sum[][TILE_VECS]) {
+  VW v[TILE_VECS], w[TILE_VECS];
   GSK_UNROLL for (int i = 0; i < MR; i++) GSK_UNROLL for (int j = 0; j < TILE_VECS; j++)
       sum[i][j] = zeroI();
-  for (int u = opaque(SUB / (BITS == 8 ? 2 : 4)); u > 0; u--, codes += 2 * GSK_PANEL) {
-    VW v[TILE_VECS], w[TILE_VECS];
-    GSK_UNROLL for (int j = 0; j < TILE_VECS; j++) {
-      if (BITS == 8) v[j] = loadCodes(codes + j * 2 * LANES);
-      else loadNibbles(codes + j * 2 * LANES, table, &v[j], &w[j]);
+  if (BITS == 8) loadUnit(codes, v);
+  for (int u = opaque(SUB / 4); u > 0; u--) {
+    if (BITS == 8) {
+      loadUnit(codes + 2 * GSK_PANEL, w);
+      IN_ORDER();
+    } else {
+      GSK_UNROLL for (int j = 0; j < TILE_VECS; j++)
+          loadNibbles(codes + j * 2 * LANES, table, &v[j], &w[j]);
     }
-    GSK_UNROLL for (int i = 0; i < MR; i++) {
-      VI x = pair(a + i * stride);
-      GSK_UNROLL for (int j = 0; j < TILE_VECS; j++) sum[i][j] = dot(sum[i][j], x, v[j]);
+    DOT_ROWS(dot, pair, VI, v)
+    codes += BITS == 8 ? 4 * GSK_PANEL : 2 * GSK_PANEL;
+    if (BITS == 8) {
+      IN_ORDER();
+      loadUnit(codes, v);
+      IN_ORDER();
     }
-    a += 4;
-    if (BITS == 8) continue;
-    GSK_UNROLL for (int i = 0; i < MR; i++) {
-      VI x = pair(a + i * stride);
-      GSK_UNROLL for (int j = 0; j < TILE_VECS; j++) sum[i][j] = dot(sum[i][j], x, w[j]);
-    }
-    a += 4;
+    DOT_ROWS(dot, pair, VI, w)
   }
 }
 
@@ -50,17 +70,8 @@ GSK_INLINE void sumsFast(const int MR, const int BITS, const int SUB, const char
       if (BITS == 8) v[j] = loadBytes(codes + j * 4 * LANES);
       else loadNibbleBytes(codes + j * 4 * LANES, table, &v[j], &w[j]);
     }
-    GSK_UNROLL for (int i = 0; i < MR; i++) {
-      VQ x = quad(a + i * stride);
-      GSK_UNROLL for (int j = 0; j < TILE_VECS; j++) sum[i][j] = dotBytes(sum[i][j], x, v[j]);
-    }
-    a += 4;
-    if (BITS == 8) continue;
-    GSK_UNROLL for (int i = 0; i < MR; i++) {
-      VQ x = quad(a + i * stride);
-      GSK_UNROLL for (int j = 0; j < TILE_VECS; j++) sum[i][j] = dotBytes(sum[i][j], x, w[j]);
-    }
-    a += 4;
+    DOT_ROWS(dotBytes, quad, VQ, v)
+    if (BITS == 4) { DOT_ROWS(dotBytes, quad, VQ, w) }
   }
 }
 
@@ -71,13 +82,17 @@ GSK_INLINE void tileCodes(const gsk_linear *g, const int MR, const int BITS, con
   const gsk_matrix *w = g->w;
   const uint8_t *block = w->data + p * w->panel_bytes;
   const int codeBytes = GSK_PANEL * SUB * BITS / 8, numberBytes = GSK_PANEL * (HALF ? 2 : 4);
-  const int64_t stride = g->a.stride, activationBlocks = w->k / GSK_BLOCK;
+  const int64_t stride = g->a.stride, activationBlocks = w->k / GSK_BLOCK, blocks = w->k / SUB;
   const char *a = (const char *)g->a.data + row * stride;
-  V acc[TILE_ROWS][TILE_VECS];
-  GSK_UNROLL for (int i = 0; i < MR; i++) GSK_UNROLL for (int j = 0; j < TILE_VECS; j++)
-      acc[i][j] = set1(0.0f);
-  for (int64_t b = 0; b < w->k / SUB; b++, a += FAST ? SUB : 2 * SUB) {
-    VI sum[TILE_ROWS][TILE_VECS];
+  float lying[CODES_ROWS][TILE_VECS][LANES] __attribute__((aligned(64)));
+  V held[CODES_ROWS][TILE_VECS];
+  GSK_UNROLL for (int i = 0; i < MR; i++) GSK_UNROLL for (int j = 0; j < TILE_VECS; j++) {
+    held[i][j] = set1(0.0f);
+    if (!FAST) store(lying[i][j], held[i][j]);
+  }
+  for (int64_t b = 0; b < blocks; b++, a += FAST ? SUB : 2 * SUB) {
+    VI sum[CODES_ROWS][TILE_VECS];
+    V s[TILE_VECS], m[TILE_VECS];
     const uint8_t *codes = block + (FAST ? 4 : 2) * first, *numbers = block + codeBytes;
     const int64_t at = row * activationBlocks +
                        b * SUB / GSK_BLOCK; /* of the row's scales and zeros */
@@ -90,19 +105,28 @@ GSK_INLINE void tileCodes(const gsk_linear *g, const int MR, const int BITS, con
       sumsExact(MR, BITS, SUB, a, stride, codes, w->form.table, sum);
     }
     GSK_UNROLL for (int j = 0; j < TILE_VECS; j++) {
-      V s = loadScale(numbers, HALF, first + j * LANES), m = s;
-      if (MIN) m = loadScale(numbers + numberBytes, HALF, first + j * LANES);
-      GSK_UNROLL for (int i = 0; i < MR; i++)
-          acc[i][j] = addBlock(g, SUB, MIN, FAST, row + i, b, toFloat(sum[i][j]), s, m, acc[i][j]);
+      s[j] = m[j] = loadScale(numbers, HALF, first + j * LANES);
+      if (MIN) m[j] = loadScale(numbers + numberBytes, HALF, first + j * LANES);
+    }
+    GSK_UNROLL for (int i = 0; i < MR; i++) {
+      if (!FAST)
+        IN_ORDER(); /* row by row: all conversions first would wait for the last products */
+      GSK_UNROLL for (int j = 0; j < TILE_VECS; j++) {
+        if (!FAST) held[i][j] = load(lying[i][j]);
+        held[i][j] = addBlock(g, SUB, MIN, FAST, row + i, b, toFloat(sum[i][j]), s[j], m[j],
+                              held[i][j]);
+        if (!FAST) store(lying[i][j], held[i][j]);
+      }
     }
   }
   GSK_UNROLL for (int i = 0; i < MR; i++) GSK_UNROLL for (int j = 0; j < TILE_VECS; j++)
-      finishColumns(g, FAST, row + i, p * GSK_PANEL + first + j * LANES, acc[i][j]);
+      finishColumns(g, FAST, row + i, p * GSK_PANEL + first + j * LANES,
+                    FAST ? held[i][j] : load(lying[i][j]));
 }
 
 GSK_INLINE void codesForm(const gsk_linear *g, const int BITS, const int SUB, const int MIN,
                           const int HALF, const int FAST, int64_t r0, int64_t r1, int64_t p0,
                           int64_t p1) {
 #define GSK_CODES_TILE(MR) tileCodes(g, MR, BITS, SUB, MIN, HALF, FAST, r, p, first)
-  GSK_EACH_TILE(GSK_CODES_TILE, TILE_ROWS)
+  GSK_EACH_TILE(GSK_CODES_TILE, (FAST ? TILE_ROWS : CODES_ROWS))
 }
