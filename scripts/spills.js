@@ -15,6 +15,7 @@ const known = [
   { set: /^avx512$/, name: /^C8_.*M$/, stores: 1 },
   { set: /^amx$/, name: /^D4_32_F$/, stores: 1 },
   { set: /^avx2$/, name: /^D4_/, stores: 4 },
+  { set: /^(avx2|avxvnni)$/, name: /^C4_/, stores: 1 },
   { set: /^(avx2|avxvnni)$/, name: /^activate$/, stores: 12 },
   { set: /^(avx2|avxvnni)$/, name: /^normRow$/, stores: 4 },
   { set: /^(amx|avx512|avx512vnni)$/, name: /^activate$/, stores: 2 },

@@ -5,6 +5,7 @@
 #define LANES 16
 #define TILE_ROWS 6
 #define TILE_VECS 2
+#define CODES_ROWS 8 /* 12 are 3 % faster; their code takes 0.2 MB of each binary */
 #define ATTEND_VECS 4
 typedef __m512 V;
 typedef __m512i VI, VW;

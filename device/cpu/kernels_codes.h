@@ -119,9 +119,14 @@ GSK_INLINE void tileCodes(const gsk_linear *g, const int MR, const int BITS, con
       }
     }
   }
-  GSK_UNROLL for (int i = 0; i < MR; i++) GSK_UNROLL for (int j = 0; j < TILE_VECS; j++)
-      finishColumns(g, FAST, row + i, p * GSK_PANEL + first + j * LANES,
-                    FAST ? held[i][j] : load(lying[i][j]));
+  if (FAST) {
+    GSK_UNROLL for (int i = 0; i < MR; i++) GSK_UNROLL for (int j = 0; j < TILE_VECS; j++)
+        finishColumns(g, FAST, row + i, p * GSK_PANEL + first + j * LANES, held[i][j]);
+  } else {
+    for (int i = 0, rows = opaque(MR); i < rows; i++)
+      for (int j = 0; j < opaque(TILE_VECS); j++)
+        finishColumns(g, FAST, row + i, p * GSK_PANEL + first + j * LANES, load(lying[i][j]));
+  }
 }
 
 GSK_INLINE void codesForm(const gsk_linear *g, const int BITS, const int SUB, const int MIN,
