@@ -27,6 +27,27 @@ test('every thread of the core has its signals blocked but the synchronous ones'
   expect(out).toBe('');
 });
 
+test.each(['before', 'after'])('handlers of the host that were added %s the load run, each for its own signal', (when) => {
+  const out = expectOk(`
+    const signals = ['SIGUSR1', 'SIGUSR2', 'SIGWINCH', 'SIGCHLD', 'SIGTERM'];
+    const got = [];
+    const add = () => { for (const s of signals) process.on(s, () => got.push(s)); };
+    if ('${when}' === 'before') add();
+    const { e, stop } = busy();
+    e.ready().then(async () => {
+      if ('${when}' === 'after') add();
+      for (const s of signals) {
+        const n = got.length;
+        process.kill(process.pid, s);
+        for (let k = 0; k < 200 && got.length === n; k++) await sleep(10);
+      }
+      await stop();
+      console.log(got.join());
+      process.exit(0);
+    });`);
+  expect(out).toBe('SIGUSR1,SIGUSR2,SIGWINCH,SIGCHLD,SIGTERM');
+});
+
 test(
   'a storm of signals, with handlers from before and after the load',
   () => {
