@@ -30,11 +30,13 @@ func TestVectorsAreTheSameBytesOnEveryProcessor(t *testing.T) {
 		{"../../test/golden/all-MiniLM-L6-v2.Q4_K_M.gguf", "texts.jsonl"},
 	} {
 		texts := goldenTexts(t, m.texts)[:10]
-		e := open(t, newRuntime(t, Settings{}), m.file, device.Exact)
-		vectors := embed(t, e, texts, CallOptions{})
-		e.Close()
-		raw := unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(vectors))), 4*len(vectors))
-		fmt.Fprintf(&lines, "%x  %s\n", sha256.Sum256(raw), filepath.Base(m.file))
+		for _, precision := range []device.Precision{device.Exact, device.Fast} {
+			e := open(t, newRuntime(t, Settings{}), m.file, precision)
+			vectors := embed(t, e, texts, CallOptions{})
+			e.Close()
+			raw := unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(vectors))), 4*len(vectors))
+			fmt.Fprintf(&lines, "%x  %s %s\n", sha256.Sum256(raw), filepath.Base(m.file), []string{"exact", "fast"}[precision])
+		}
 	}
 	if *update {
 		require.NoError(t, os.WriteFile(golden, []byte(lines.String()), 0o644))
