@@ -21,10 +21,10 @@ addon() {
   node scripts/build.js
   local defines
   defines=$(python3 -c 'import ast; print(*("-D" + d for d in ast.literal_eval(open("binding.gyp").read())["targets"][0]["defines"]))')
-  # shellcheck disable=SC2086 # several flags each
+  # shellcheck disable=SC2010,SC2046,SC2086 # several flags each, and files
   g++ -shared -fPIC -O1 -std=c++17 -fvisibility=hidden -fsanitize=address $flags $defines -Igoloader/capi \
     -I"$(node -p "require('node-api-headers').include_dir")" -I"$(node -p "require('node-addon-api').include_dir")" \
-    -Wl,-z,nodelete -o "$out/gguf_stream.node" addon/*.cc
+    -Wl,-z,nodelete -o "$out/gguf_stream.node" $(ls addon/*.cc | grep -v windows)
   cp build/native/libgguf_stream.so "$out"
   # node itself leaks by design, and V8 handles WebAssembly's faults
   GGUF_STREAM_BINARY=$out/gguf_stream.node ASAN_OPTIONS=detect_leaks=0:allow_user_segv_handler=1 \
