@@ -20,7 +20,7 @@ function zig() {
 
 // Go names Core Foundation (for iOS, in runtime/cgo) and libresolv (for package net) in its flags, and the core uses nothing of
 // them. zig does not have them, and a linker needs no more than this to go on.
-const stub = (/** @type {string} */ name) => `--- !tapi-tbd
+const textBased = (/** @type {string} */ name) => `--- !tapi-tbd
 tbd-version: 4
 targets: [x86_64-macos, arm64-macos]
 install-name: ${name}
@@ -30,12 +30,12 @@ exports:
 ...
 `;
 
-/** Stubs of what Go links of macOS and zig lacks, into a folder; returns the linker's flags. @param {string} folder */
+/** Text-based libraries (names to link against; macOS has the code) of what Go links and zig lacks, into a folder; returns the linker's flags. @param {string} folder */
 function appleStubs(folder) {
   const framework = path.join(folder, 'CoreFoundation.framework');
   fs.mkdirSync(framework, { recursive: true });
-  fs.writeFileSync(path.join(framework, 'CoreFoundation.tbd'), stub('/System/Library/Frameworks/CoreFoundation.framework/Versions/A/CoreFoundation'));
-  fs.writeFileSync(path.join(folder, 'libresolv.tbd'), stub('/usr/lib/libresolv.9.dylib'));
+  fs.writeFileSync(path.join(framework, 'CoreFoundation.tbd'), textBased('/System/Library/Frameworks/CoreFoundation.framework/Versions/A/CoreFoundation'));
+  fs.writeFileSync(path.join(folder, 'libresolv.tbd'), textBased('/usr/lib/libresolv.9.dylib'));
   return `-F${folder} -L${folder}`;
 }
 

@@ -2,8 +2,8 @@
  *
  *   sub-block of 32 or 16 k ──dot products──▶ int32 sums ──toFloat · scale──▶ float accumulators
  *
- * exact: the accumulators lie in the first cache and leave the registers to the sums, so that a tile has twice the rows
- * and codes are widened half as often. fast widens nothing and has half the products a block: there they are held in
+ * exact: the accumulators lie in the first cache and leave the registers to the sums, so that a tile has more rows
+ * and codes are widened less often. fast widens nothing and has half the products a block: there they are held in
  * registers, since all that passes between two blocks counts twice. */
 
 /* A count that the compiler does not know, so that it leaves the loop a loop: unrolled, a set takes a megabyte. */
@@ -122,7 +122,7 @@ GSK_INLINE void tileCodes(const gsk_linear *g, const int MR, const int BITS, con
   if (FAST) {
     GSK_UNROLL for (int i = 0; i < MR; i++) GSK_UNROLL for (int j = 0; j < TILE_VECS; j++)
         finishColumns(g, FAST, row + i, p * GSK_PANEL + first + j * LANES, held[i][j]);
-  } else {
+  } else { /* loops: of each number of rows a copy would be 0.2 MB a binary */
     for (int i = 0, rows = opaque(MR); i < rows; i++)
       for (int j = 0; j < opaque(TILE_VECS); j++)
         finishColumns(g, FAST, row + i, p * GSK_PANEL + first + j * LANES, load(lying[i][j]));
