@@ -89,7 +89,6 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("reserve", Napi::Function::New(env, reserve));
   exports.Set("unreserve", Napi::Function::New(env, unreserve));
   exports.Set("stats", Napi::Function::New(env, stats));
-  exports.Set("refuseExternal", Napi::Function::New(env, refuseExternal));
   return exports;
 }
 

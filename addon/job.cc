@@ -56,7 +56,6 @@ struct Call {
 
 std::atomic<long> liveCalls{0}, lateCalls{0};
 std::atomic<uint64_t> environments{0}; // made so far: their numbers are the owners of jobs
-std::atomic<bool> externalRefused{false};
 
 constexpr uint64_t kExternalBytes = 65536; // smaller results are plain copies
 
@@ -118,7 +117,7 @@ void finalizeOutput(napi_env, void *data, void *size) {
 // goes down).
 bool arrayBuffer(napi_env env, gs_output *output, napi_value *value) {
   void *size = reinterpret_cast<void *>(static_cast<uintptr_t>(output->size));
-  if (output->size >= kExternalBytes && !externalRefused &&
+  if (output->size >= kExternalBytes &&
       napi_create_external_arraybuffer(env, output->data, output->size, finalizeOutput, size,
                                        value) == napi_ok) {
     output->data = nullptr;
@@ -374,5 +373,3 @@ Napi::Value stats(const Napi::CallbackInfo &info) {
   o.Set("late", static_cast<double>(lateCalls));
   return o;
 }
-
-void refuseExternal(const Napi::CallbackInfo &info) { externalRefused = info[0].ToBoolean(); }

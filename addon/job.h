@@ -13,8 +13,6 @@ Napi::Value submit(const Napi::CallbackInfo &info);
 void cancel(const Napi::CallbackInfo &info);
 // stats() → { live, late }
 Napi::Value stats(const Napi::CallbackInfo &info);
-// refuseExternal(flag): results are copied, as where the host allows no external buffers; for tests
-void refuseExternal(const Napi::CallbackInfo &info);
 
 // Settings for gs_start that carry the callbacks.
 struct gs_settings;

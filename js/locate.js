@@ -11,6 +11,12 @@ const { version } = require('../package.json');
 const root = path.join(__dirname, '..');
 
 /**
+ * Where a package's file lies on the disk. Paths into Electron's archive are for JavaScript only; what is unpacked lies in a folder beside it.
+ * @param {string} file
+ */
+const onDisk = (file) => (process.versions.electron ? file.replace(/\.asar(?=[\\/])/, '.asar.unpacked') : file);
+
+/**
  * The files that may hold the core in one form, best first; those that cannot be used say why.
  * @param {'addon' | 'process'} holds
  * @returns {Candidate[]}
@@ -36,7 +42,7 @@ function packaged(p, holds) {
   try {
     const found = require(p.resolve());
     if (found.version !== version) return { from, problem: `has version ${found.version}; ${version} is needed` };
-    return { from, file: found[holds] };
+    return { from, file: onDisk(found[holds]) };
   } catch {
     return { from, problem: 'is not installed' };
   }
@@ -47,7 +53,7 @@ function bundledModel() {
   const own = path.join(root, 'models', model.file);
   if (fs.existsSync(own)) return own;
   try {
-    return /** @type {string} */ (require(model.resolve()).file);
+    return onDisk(require(model.resolve()).file);
   } catch (cause) {
     throw new GgufError({
       code: 'ERR_FILE_OPEN',
