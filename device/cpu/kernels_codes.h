@@ -78,19 +78,22 @@ GSK_INLINE void sumsFast(const int MR, const int BITS, const int SUB, const char
 /* One tile: MR rows × TILE_VECS vectors of columns from `first` of panel p. */
 GSK_INLINE void tileCodes(const gsk_linear *g, const int MR, const int BITS, const int SUB,
                           const int MIN, const int HALF, const int FAST, int64_t row, int64_t p,
-                          int first) {
+                          int first, int64_t part) {
   const gsk_matrix *w = g->w;
   const uint8_t *block = w->data + p * w->panel_bytes;
   const int codeBytes = GSK_PANEL * SUB * BITS / 8, numberBytes = GSK_PANEL * (HALF ? 2 : 4);
   const int64_t stride = g->a.stride, activationBlocks = w->k / GSK_BLOCK, blocks = w->k / SUB;
   const char *a = (const char *)g->a.data + row * stride;
+  const int lines = MR <= 4 ? 2 : 1; /* of the next panel, a row and block */
+  int64_t fetched = MR * lines * GSK_ALIGN;
+  const uint8_t *next = nextPanel(w, p, part, blocks, &fetched);
   float lying[CODES_ROWS][TILE_VECS][LANES] __attribute__((aligned(64)));
   V held[CODES_ROWS][TILE_VECS];
   GSK_UNROLL for (int i = 0; i < MR; i++) GSK_UNROLL for (int j = 0; j < TILE_VECS; j++) {
     held[i][j] = set1(0.0f);
     if (!FAST) store(lying[i][j], held[i][j]);
   }
-  for (int64_t b = 0; b < blocks; b++, a += FAST ? SUB : 2 * SUB) {
+  for (int64_t b = 0; b < blocks; b++, a += FAST ? SUB : 2 * SUB, next += fetched) {
     VI sum[CODES_ROWS][TILE_VECS];
     V s[TILE_VECS], m[TILE_VECS];
     const uint8_t *codes = block + (FAST ? 4 : 2) * first, *numbers = block + codeBytes;
@@ -111,6 +114,8 @@ GSK_INLINE void tileCodes(const gsk_linear *g, const int MR, const int BITS, con
     GSK_UNROLL for (int i = 0; i < MR; i++) {
       if (!FAST)
         IN_ORDER(); /* row by row: all conversions first would wait for the last products */
+      GSK_UNROLL for (int l = 0; l < lines; l++)
+          __builtin_prefetch(next + (i * lines + l) * GSK_ALIGN);
       GSK_UNROLL for (int j = 0; j < TILE_VECS; j++) {
         if (!FAST) held[i][j] = load(lying[i][j]);
         held[i][j] = addBlock(g, SUB, MIN, FAST, row + i, b, toFloat(sum[i][j]), s[j], m[j],
@@ -132,6 +137,6 @@ GSK_INLINE void tileCodes(const gsk_linear *g, const int MR, const int BITS, con
 GSK_INLINE void codesForm(const gsk_linear *g, const int BITS, const int SUB, const int MIN,
                           const int HALF, const int FAST, int64_t r0, int64_t r1, int64_t p0,
                           int64_t p1) {
-#define GSK_CODES_TILE(MR) tileCodes(g, MR, BITS, SUB, MIN, HALF, FAST, r, p, first)
+#define GSK_CODES_TILE(MR) tileCodes(g, MR, BITS, SUB, MIN, HALF, FAST, r, p, first, GSK_PART)
   GSK_EACH_TILE(GSK_CODES_TILE, (FAST ? TILE_ROWS : CODES_ROWS))
 }

@@ -35,7 +35,9 @@ GSK_INLINE void finishColumns(const gsk_linear *g, const int FAST, int64_t row, 
   }
 /* clang-format on */
 
-/* Panels outside, so that a panel is read once a slab. TILE(MR) works on rows from r, panel p, columns from first. */
+/* Panels outside, so that a panel is read once a slab. TILE(MR) works on rows from r, panel p, columns from first; it is
+ * the panel's tile number GSK_PART. */
+#define GSK_PART (first ? tiles + t : t)
 #define GSK_EACH_TILE(TILE, MOST)                                               \
   for (int64_t p = p0, n = r1 - r0, tiles = (n + MOST - 1) / MOST; p < p1; p++) \
     for (int first = 0; first < GSK_PANEL; first += TILE_VECS * LANES)          \
@@ -44,6 +46,18 @@ GSK_INLINE void finishColumns(const gsk_linear *g, const int FAST, int64_t row, 
         GSK_TILE(TILE, MOST, rows)                                              \
       }
 
+/* A model's weights do not stay in the second cache from one slab to the next: while the tiles of a panel work, the first
+ * of them fetch the panel after it, `*bytes` in each of a tile's steps. Where this tile's share begins; *bytes becomes 0
+ * when the tiles before it fetch everything. */
+GSK_INLINE const uint8_t *nextPanel(const gsk_matrix *w, int64_t p, int64_t part, int64_t steps,
+                                    int64_t *bytes) {
+  const uint8_t *next = w->data + (p + 1) * w->panel_bytes;
+  int64_t from = part * steps * *bytes;
+  if (from < w->panel_bytes) return next + from;
+  *bytes = 0;
+  return next;
+}
+
 #ifndef GSK_CODES
 #define GSK_CODES "kernels_codes.h"
 #endif
@@ -51,15 +65,18 @@ GSK_INLINE void finishColumns(const gsk_linear *g, const int FAST, int64_t row, 
 
 /* One tile of a float form: acc = fmaV(a[k], w[k], acc), k upwards. */
 GSK_INLINE void tileFloats(const gsk_linear *g, const int MR, const int STORAGE, int64_t row,
-                           int64_t p, int first) {
+                           int64_t p, int first, int64_t part) {
   const gsk_matrix *w = g->w;
+  int64_t fetched = GSK_ALIGN;
+  const uint8_t *next = nextPanel(w, p, part, w->k, &fetched);
   const uint8_t *panel = w->data + p * w->panel_bytes;
   const char *a = (const char *)g->a.data + row * g->a.stride;
   V acc[FLOAT_ROWS][TILE_VECS];
   GSK_UNROLL for (int i = 0; i < MR; i++) GSK_UNROLL for (int j = 0; j < TILE_VECS; j++)
       acc[i][j] = set1(0.0f);
-  for (int64_t k = 0; k < w->k; k++) {
+  for (int64_t k = 0; k < w->k; k++, next += fetched) {
     V v[TILE_VECS];
+    __builtin_prefetch(next);
     GSK_UNROLL for (int j = 0; j < TILE_VECS; j++) {
       int64_t at = k * GSK_PANEL + first + j * LANES;
       v[j] = STORAGE == GSK_F32   ? load((const float *)panel + at)
@@ -80,7 +97,7 @@ GSK_INLINE void tileFloats(const gsk_linear *g, const int MR, const int STORAGE,
 
 /* clang-format off */
 GSK_INLINE void floatForm(const gsk_linear *g, const int STORAGE, int64_t r0, int64_t r1, int64_t p0, int64_t p1) {
-#define GSK_FLOAT_TILE(MR) tileFloats(g, MR, STORAGE, r, p, first)
+#define GSK_FLOAT_TILE(MR) tileFloats(g, MR, STORAGE, r, p, first, GSK_PART)
   GSK_EACH_TILE(GSK_FLOAT_TILE, FLOAT_ROWS)
 }
 
