@@ -2,11 +2,12 @@
 # musl: a root folder with nothing in it but musl's loader, a Node that was built against it, and a project into which the packages were
 # installed. The core must be run as a process by itself, though the addon for glibc is installed, too; vectors and errors must be this
 # machine's, and no process may be left when its parent is killed.
-#   node scripts/packages.js @gguf-stream/linux-x64-gnu @gguf-stream/linux-x64    (root is needed, for chroot)
+#   node scripts/packages.js @gguf-stream/linux-x64-gnu @gguf-stream/linux-x64    (or --host)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/platform.sh
 
+[ "$(uname -m) $(id -u)" = 'x86_64 0' ] || { echo "NOT RUN: musl, which needs x86-64 and root"; exit 0; }
 out=$PWD/build/musl
 root=$out/root
 mkdir -p "$root"/{lib,proc}
