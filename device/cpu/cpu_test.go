@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -28,7 +29,7 @@ type model struct {
 type shape struct {
 	name                        string
 	hidden, heads, wide, layers int
-	matrix, lookup              string
+	matrix, lookup              string // types; several of matrices take turns
 	activation                  device.Activation
 	rotary                      bool
 }
@@ -52,6 +53,7 @@ var shapes = []shape{
 	{"Q6_K", 256, 4, 256, 1, "Q6_K", "Q6_K", device.GELU, false},
 	{"IQ4_XS", 256, 4, 256, 1, "IQ4_XS", "F32", device.GELU, false},
 	{"TQ2_0", 256, 4, 256, 1, "TQ2_0", "F32", device.GELU, false},
+	{"codes and words of one slot", 64, 2, 96, 1, "Q8_0 F16", "F32", device.GatedGELU, false},
 }
 
 const vocabulary = 19
@@ -76,8 +78,10 @@ func (s shape) model(r *rand.Rand) *model {
 	norm := func(in, residual device.SlotID) {
 		step(device.Step{Op: device.OpNorm, In: in, Add: residual, Out: 0, Weight: vec(h), Bias: vec(h), Epsilon: 1e-12})
 	}
+	turns := strings.Fields(s.matrix)
 	linear := func(in, out device.SlotID, n, k int64, column int) {
-		step(device.Step{Op: device.OpLinear, In: in, Out: out, Column: column, Weight: add(device.Matrix, s.matrix, n, k), Bias: vec(n)})
+		step(device.Step{Op: device.OpLinear, In: in, Out: out, Column: column, Weight: add(device.Matrix, turns[0], n, k), Bias: vec(n)})
+		turns = append(turns[1:], turns[0])
 	}
 	step(device.Step{Op: device.OpEmbed, In: device.NoSlot, Out: 0, Weight: add(device.Lookup, s.lookup, vocabulary, h),
 		Positions: add(device.Lookup, "F32", 512, h), Types: device.NoTensor})

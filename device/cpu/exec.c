@@ -16,6 +16,7 @@ typedef struct workspace {
   float *scratch; /* attention */
   float *row;     /* [hidden_size]: of a lookup table */
   int prepared;   /* the slot whose rows `codes` holds, −1: none */
+  int prepared_words;
   int64_t prepared_k;
 } workspace;
 
@@ -83,21 +84,24 @@ static float *row_of(const gsk_program *p, const workspace *w, int slot, int64_t
   return w->slot[slot] + (p->slots[slot].kept ? row : row - slab) * p->slots[slot].stride;
 }
 
-/* Prepares rows for a codes form, once for all matrices that read the same slot in a row. */
+/* Prepares rows for codes or words, once for all matrices of the kind that read the same slot in a row. */
 static void prepare(const gsk_program *p, workspace *w, const gsk_step *s, int64_t r0, int64_t r1) {
   int64_t k = s->matrix.k;
-  if (w->prepared == s->in && w->prepared_k == k) return;
+  int words = s->matrix.form.storage == GSK_WORDS;
+  if (w->prepared == s->in && w->prepared_k == k && w->prepared_words == words) return;
   int64_t blocks = k / GSK_BLOCK;
   for (int64_t r = r0, i = 0; r < r1; r++, i++) {
     const float *x = row_of(p, w, s->in, r, r0);
     uint8_t *codes = w->codes + i * gsk_codes_stride(k);
     int32_t *sums = p->mins ? w->sums + i * (k / GSK_LANES) : NULL;
-    if (p->fast)
+    if (words) p->set->prepare_words(x, k, (int16_t *)codes, w->scales + i);
+    else if (p->fast)
       p->set->prepare_fast(x, k, codes, w->scales + i * blocks, w->zeros + i * blocks, sums);
     else p->set->prepare_exact(x, k, codes, w->scales + i, sums);
   }
   w->prepared = s->in;
   w->prepared_k = k;
+  w->prepared_words = words;
 }
 
 static void run_linear(const gsk_program *p, workspace *w, const gsk_step *s, int64_t r0,
@@ -105,7 +109,8 @@ static void run_linear(const gsk_program *p, workspace *w, const gsk_step *s, in
   const gsk_matrix *m = &s->matrix;
   gsk_linear g = {.w = m, .bias = s->bias, .out_stride = p->slots[s->out].stride};
   g.out = row_of(p, w, s->out, r0, r0) + s->column;
-  if (m->form.storage == GSK_CODES8 || m->form.storage == GSK_CODES4) {
+  if (m->form.storage == GSK_CODES8 || m->form.storage == GSK_CODES4 ||
+      m->form.storage == GSK_WORDS) {
     prepare(p, w, s, r0, r1);
     g.a = (gsk_rows){.data = w->codes,
                      .stride = gsk_codes_stride(m->k),

@@ -89,5 +89,12 @@ void gsk_pack_codes(const gsk_matrix *m, int64_t first, int64_t n, const int8_t 
                     const float *scales, const float *mins);
 void gsk_pack_floats(const gsk_matrix *m, int64_t first, int64_t n, const float *values);
 
+/* Words: an output's weights are scaled together, so a row of the file waits in float32 until it is whole. Numbers of
+ * `bytes` bytes are read by `read`. Elements come in order; `scratch`, gsk_words_scratch(k) bytes, stays what it is
+ * between the calls for one matrix. */
+void gsk_pack_words(const gsk_kernel_set *set, const gsk_matrix *m, int64_t first, int64_t n,
+                    const uint8_t *values, int64_t bytes, gsk_read_row read, void *scratch);
+static inline int64_t gsk_words_scratch(int64_t k) { return 6 * gsk_up(k, GSK_LANES); }
+
 #pragma GCC visibility pop
 #endif

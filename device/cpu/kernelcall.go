@@ -15,6 +15,9 @@ static void gsk_call_prepare_fast(const gsk_kernel_set *s, const float *x, int64
                                   int32_t *zeros, int32_t *sums) {
   s->prepare_fast(x, k, codes, scales, zeros, sums);
 }
+static void gsk_call_prepare_words(const gsk_kernel_set *s, const float *x, int64_t k, int16_t *codes, float *scale) {
+  s->prepare_words(x, k, codes, scale);
+}
 static void gsk_call_norm(const gsk_kernel_set *s, const float *x, const float *add, const float *w,
                           const float *b, float *out, int64_t n, float epsilon) {
   s->norm(x, add, w, b, out, n, epsilon);
@@ -52,8 +55,8 @@ type preparedRows struct {
 	sums   []int32
 }
 
-func scalesPerRow(p device.Precision, k int) int {
-	if p == device.Fast {
+func scalesPerRow(a Arithmetic, k int) int {
+	if a == FastCodes {
 		return k / C.GSK_BLOCK
 	}
 	return 1
@@ -61,34 +64,36 @@ func scalesPerRow(p device.Precision, k int) int {
 
 func codesStride(k int) int { return int(C.gsk_codes_stride(C.int64_t(k))) }
 
-// codesBytes is what a row's codes take.
-func codesBytes(p device.Precision, k int) int {
-	if p == device.Fast {
+// codesBytes is what a row's codes take. Words are written 16 at a time.
+func codesBytes(a Arithmetic, k int) int {
+	if a == FastCodes {
 		return k
 	}
-	return 2 * k
+	return 2 * int(C.gsk_up(C.int64_t(k), C.GSK_LANES))
 }
 
 // code is the i-th code of the first row, less its zero.
-func (a preparedRows) code(s *kernelSet, p device.Precision, i int) int32 {
+func (a preparedRows) code(s *kernelSet, of Arithmetic, i int) int32 {
 	switch {
-	case p == device.Fast:
+	case of == FastCodes:
 		return int32(a.codes[i]) + int32(int16(a.zeros[i/C.GSK_BLOCK]))
-	case s.set.exact_unit == 4:
+	case of == ExactCodes && s.set.exact_unit == 4:
 		at := i/32*64 + i%32
 		return int32(int8(a.codes[at]))<<8 + int32(a.codes[at+32])
 	}
 	return int32(int16(uint16(a.codes[2*i]) | uint16(a.codes[2*i+1])<<8))
 }
 
-func (s *kernelSet) prepare(p device.Precision, x []float32, to preparedRows) {
-	k, sums := C.int64_t(len(x)), (*C.int32_t)(unsafe.SliceData(to.sums))
-	if p == device.Fast {
-		C.gsk_call_prepare_fast(s.set, floats(x), k, (*C.uint8_t)(unsafe.SliceData(to.codes)), floats(to.scales),
-			(*C.int32_t)(unsafe.SliceData(to.zeros)), sums)
-		return
+func (s *kernelSet) prepare(a Arithmetic, x []float32, to preparedRows) {
+	k, sums, codes := C.int64_t(len(x)), (*C.int32_t)(unsafe.SliceData(to.sums)), unsafe.SliceData(to.codes)
+	switch a {
+	case ExactCodes:
+		C.gsk_call_prepare_exact(s.set, floats(x), k, unsafe.Pointer(codes), floats(to.scales), sums)
+	case FastCodes:
+		C.gsk_call_prepare_fast(s.set, floats(x), k, (*C.uint8_t)(codes), floats(to.scales), (*C.int32_t)(unsafe.SliceData(to.zeros)), sums)
+	case Words:
+		C.gsk_call_prepare_words(s.set, floats(x), k, (*C.int16_t)(unsafe.Pointer(codes)), floats(to.scales))
 	}
-	C.gsk_call_prepare_exact(s.set, floats(x), k, unsafe.Pointer(unsafe.SliceData(to.codes)), floats(to.scales), sums)
 }
 
 // window is the part of a product that a call computes: rows [r0, r1), panels [p0, p1).

@@ -46,15 +46,24 @@ enum {
   GSK_SLAB = 96,      /* rows that go through a run of row-local steps together: they stay in L2 */
   GSK_ALIGN = 64,     /* bytes; of every buffer and row stride */
   GSK_QUERY_ROWS = 6, /* query rows whose scores are held together */
+  GSK_WORDS_K = 1 << 16, /* longest column of words: packing holds one of float32 */
   GSK_ACTIVATION_MAX =
       32512 /* int16 activations: 256·127, so that ARM can split them into two int8 */
 };
 
-/* The packed form of a matrix [n, k]: panels of 32 columns of the output. In a codes form each sub-block of
+/* The packed form of a matrix [n, k]: panels of 32 columns of the output. In a block form each sub-block of
  * k is: codes [sub/unit][32][unit] int8 (4 bits: two such rows share bytes, the earlier in the low nibbles),
  * then scales [32], then mins [32] if any, halves or float32, then in fast precision int16 sums [32] of the
- * sub-block's codes, for the zero points of the activations. Float forms are [k][32]. */
-typedef enum gsk_storage { GSK_CODES8, GSK_CODES4, GSK_F32, GSK_F16, GSK_BF16 } gsk_storage;
+ * sub-block's codes, for the zero points of the activations. Float forms are [k][32]. Words, fast precision's form of
+ * types without codes: int16 codes [k/2][32][2], a zero behind an odd k, then float32 scales [32] of the columns. */
+typedef enum gsk_storage {
+  GSK_CODES8,
+  GSK_CODES4,
+  GSK_F32,
+  GSK_F16,
+  GSK_BF16,
+  GSK_WORDS
+} gsk_storage;
 
 typedef struct gsk_form {
   int32_t storage;    /* gsk_storage */
@@ -73,13 +82,14 @@ typedef struct gsk_matrix {
   gsk_form form;
 } gsk_matrix;
 
-/* Activations prepared for a matrix: of codes forms codes with scales, of float forms the row itself.
+/* Activations prepared for a matrix: of block forms codes with scales, of float forms the row itself, of words int16
+ * codes [k], a zero behind an odd k, and one scale a row.
  * exact: a ≈ scale·code, int16 codes, one scale a row. A set whose exact unit is 4 has their high and low
  * bytes apart: [k/32][2][32]. fast: a ≈ scale·(code − zero), unsigned bytes, a scale and a zero per 32. */
 typedef struct gsk_rows {
   const void *data;     /* codes or float32 */
   int64_t stride;       /* bytes */
-  const float *scales;  /* exact: [row]; fast: [row][k/32] */
+  const float *scales;  /* exact and words: [row]; fast: [row][k/32] */
   const int32_t *zeros; /* fast: [row][k/32], each two int16: −zero and 0 */
   const int32_t *sums;  /* [row][k/16]: sums of the codes less their zeros, for mins */
 } gsk_rows;
@@ -115,6 +125,8 @@ typedef struct gsk_kernel_set {
    * scale = (hi−lo)/255; sums per 16 are of code − zero, or NULL */
   void (*prepare_fast)(const float *x, int64_t k, uint8_t *codes, float *scales, int32_t *zeros,
                        int32_t *sums);
+  /* codes = round(x·q), scale = 1/q, where no code is above 32512 and |codes| ≤ 46340 (gsk_words_norm) */
+  void (*prepare_words)(const float *x, int64_t k, int16_t *codes, float *scale);
   /* out = layernorm(x + add)·w + b; add may be NULL; out may be x or add */
   void (*norm)(const float *x, const float *add, const float *w, const float *b, float *out,
                int64_t n, float epsilon);
@@ -156,13 +168,22 @@ static inline int64_t gsk_codes_bytes(const gsk_form *f) {
 
 /* bytes from one row of prepared codes to the next: an odd multiple of 64, so that the rows of a tile do not
  * fall into few sets of the first cache */
-static inline int64_t gsk_codes_stride(int64_t k) { return (2 * k / GSK_ALIGN | 1) * GSK_ALIGN; }
+static inline int64_t gsk_codes_stride(int64_t k) {
+  return (gsk_up(2 * k, GSK_ALIGN) / GSK_ALIGN | 1) * GSK_ALIGN;
+}
+
+/* The Euclidean norm that codes of words are scaled to, k numbers before they are rounded. By Cauchy and Schwarz no
+ * sum of products, also of a part, is above |a|·|w|, so norms of at most 46340 = ⌊√(2^31 − 1)⌋ keep it in int32.
+ * Rounding adds at most √k/2; what is left, 340 + √k/2, is far above float32's error, which is below 6 up to
+ * GSK_WORDS_K: each of 16 lanes adds k/16 squares. */
+static inline float gsk_words_norm(int64_t k) { return 46000.0f - __builtin_sqrtf((float)k); }
 
 static inline int64_t gsk_panel_bytes(const gsk_form *f, int64_t k) {
   switch (f->storage) {
   case GSK_F32: return 4 * GSK_PANEL * k;
   case GSK_F16:
   case GSK_BF16: return 2 * GSK_PANEL * k;
+  case GSK_WORDS: return 2 * GSK_PANEL * gsk_up(k, 2) + 4 * GSK_PANEL;
   }
   return k / f->sub_block * gsk_codes_bytes(f);
 }

@@ -22,7 +22,7 @@
  *   SET                  the name of the set, a C identifier
  *
  * and, where the defaults below do not fit, FLOAT_ROWS (rows of a tile of float forms), CODES_ROWS (of exact codes
- * forms), EXACT_UNIT (gsk_form.unit of exact matrices) and GSK_CODES (the file of the tiles of codes forms).
+ * forms), WORDS_ROWS (of words), EXACT_UNIT (gsk_form.unit of exact matrices) and GSK_CODES (the file of the tiles of codes forms).
  */
 #include <string.h>
 
@@ -36,6 +36,9 @@
 #endif
 #ifndef CODES_ROWS
 #define CODES_ROWS FLOAT_ROWS
+#endif
+#ifndef WORDS_ROWS
+#define WORDS_ROWS FLOAT_ROWS
 #endif
 #ifndef EXACT_UNIT
 #define EXACT_UNIT 2
@@ -57,6 +60,7 @@ const gsk_kernel_set GSK_JOIN(gsk_, SET) = {
     .exact_unit = EXACT_UNIT,
     .prepare_exact = prepareExact,
     .prepare_fast = prepareFast,
+    .prepare_words = prepareWords,
     .norm = normRow,
     .activate = activate,
     .rotate = rotate,

@@ -6,12 +6,6 @@
  * and codes are widened less often. fast widens nothing and has half the products a block: there they are held in
  * registers, since all that passes between two blocks counts twice. */
 
-/* A count that the compiler does not know, so that it leaves the loop a loop: unrolled, a set takes a megabyte. */
-GSK_INLINE int opaque(int n) {
-  __asm__("" : "+r"(n));
-  return n;
-}
-
 /* What touches memory stays before or behind it. Compilers move loads to where they are used, and all of a kind together. */
 #define IN_ORDER() __asm__ volatile("" ::: "memory")
 

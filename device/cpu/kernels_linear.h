@@ -1,4 +1,4 @@
-/* The matrix product over packed panels (kernels.h): the forms, and the tiles of float forms; see kernels_body.h.
+/* The matrix product over packed panels (kernels.h): the forms, and the tiles of floats and words; see kernels_body.h.
  * The tiles of codes forms are in kernels_codes.h, or in the file that a set names with GSK_CODES. */
 GSK_INLINE V loadScale(const uint8_t *p, int half, int column) {
   return half ? loadHalf((const uint16_t *)p + column) : load((const float *)p + column);
@@ -58,6 +58,12 @@ GSK_INLINE const uint8_t *nextPanel(const gsk_matrix *w, int64_t p, int64_t part
   return next;
 }
 
+/* A count that the compiler does not know, so that it leaves the loop a loop: unrolled, a set takes a megabyte. */
+GSK_INLINE int opaque(int n) {
+  __asm__("" : "+r"(n));
+  return n;
+}
+
 #ifndef GSK_CODES
 #define GSK_CODES "kernels_codes.h"
 #endif
@@ -101,6 +107,48 @@ GSK_INLINE void floatForm(const gsk_linear *g, const int STORAGE, int64_t r0, in
   GSK_EACH_TILE(GSK_FLOAT_TILE, FLOAT_ROWS)
 }
 
+/* The float steps of a tile of words: out = fmaV(sum·the column's scale, the row's scale, bias). A function, since a copy
+ * for each number of rows would be 40 KB of the library. */
+static __attribute__((noinline)) void finishWords(const gsk_linear *g, const VI *sum, int rows,
+                                                  int64_t row, int64_t p, int first) {
+  const gsk_matrix *w = g->w;
+  const float *scales =
+      (const float *)(w->data + (p + 1) * w->panel_bytes - 4 * GSK_PANEL) + first;
+  for (int i = 0; i < rows; i++)
+    for (int j = 0; j < TILE_VECS; j++)
+      finishColumns(g, 0, row + i, p * GSK_PANEL + first + j * LANES,
+                    mul(toFloat(sum[i * TILE_VECS + j]), load(scales + j * LANES)));
+}
+
+/* One tile of words: sums of whole columns in int32, exact (gsk_words_norm). */
+GSK_INLINE void tileWords(const gsk_linear *g, const int MR, int64_t row, int64_t p, int first,
+                          int64_t part) {
+  const gsk_matrix *w = g->w;
+  const uint8_t *panel = w->data + p * w->panel_bytes;
+  const int64_t pairs = (w->k + 1) / 2, stride = g->a.stride;
+  const char *a = (const char *)g->a.data + row * stride;
+  int64_t fetched = 2 * GSK_ALIGN;
+  const uint8_t *next = nextPanel(w, p, part, pairs, &fetched);
+  VI sum[WORDS_ROWS][TILE_VECS], finished[WORDS_ROWS * TILE_VECS];
+  GSK_UNROLL for (int i = 0; i < MR; i++) GSK_UNROLL for (int j = 0; j < TILE_VECS; j++)
+      sum[i][j] = zeroI();
+  panel += 4 * first;
+  for (int64_t u = 0; u < pairs; u++, a += 4, panel += 4 * GSK_PANEL, next += fetched) {
+    VW v[TILE_VECS];
+    __builtin_prefetch(next);
+    __builtin_prefetch(next + GSK_ALIGN);
+    GSK_UNROLL for (int j = 0; j < TILE_VECS; j++)
+        memcpy(&v[j], panel + j * sizeof(VW), sizeof(VW));
+    GSK_UNROLL for (int i = 0; i < MR; i++) {
+      VI x = pair(a + i * stride);
+      GSK_UNROLL for (int j = 0; j < TILE_VECS; j++) sum[i][j] = dot(sum[i][j], x, v[j]);
+    }
+  }
+  GSK_UNROLL for (int i = 0; i < MR; i++) GSK_UNROLL for (int j = 0; j < TILE_VECS; j++)
+      finished[i * TILE_VECS + j] = sum[i][j];
+  finishWords(g, finished, opaque(MR), row, p, first);
+}
+
 /* the table of codes forms: C exact, D fast; bits, sub-block, H halves or F floats, M mins */
 #define GSK_FORMS(X)                                                                               \
   X(C8_32_H, 8, 32, 0, 1, 0) X(C8_32_HM, 8, 32, 1, 1, 0) X(C8_32_FM, 8, 32, 1, 0, 0)               \
@@ -121,6 +169,10 @@ GSK_FORMS(GSK_CODES_FUNCTION)
 GSK_FLOAT_FUNCTION(F32)
 GSK_FLOAT_FUNCTION(F16)
 GSK_FLOAT_FUNCTION(BF16)
+static __attribute__((noinline)) void WORDS(const gsk_linear *g, int64_t r0, int64_t r1, int64_t p0, int64_t p1) {
+#define GSK_WORDS_TILE(MR) tileWords(g, MR, r, p, first, GSK_PART)
+  GSK_EACH_TILE(GSK_WORDS_TILE, WORDS_ROWS)
+}
 
 typedef void form_function(const gsk_linear *g, int64_t r0, int64_t r1, int64_t p0, int64_t p1);
 /* clang-format on */
@@ -131,6 +183,7 @@ static form_function *formFunction(const gsk_form *f) {
   case GSK_F32: return F32;
   case GSK_F16: return F16;
   case GSK_BF16: return BF16;
+  case GSK_WORDS: return WORDS;
   }
 #define GSK_PICK(NAME, BITS, SUB, MIN, HALF, FAST)                                         \
   if (bits == BITS && f->sub_block == SUB && f->has_min == MIN && f->half_scale == HALF && \
@@ -152,7 +205,7 @@ static void lastPanel(form_function *form, const gsk_linear *g, int64_t r0, int6
     rows = r1 - r < GSK_SLAB ? r1 - r : GSK_SLAB;
     gsk_linear e = {.w = &w, .a = g->a, .bias = bias, .out = out, .out_stride = GSK_PANEL};
     e.a.data = (const char *)g->a.data + r * g->a.stride;
-    if (g->a.scales) { /* codes */
+    if (g->a.scales) { /* codes or words */
       e.a.scales += r * (w.form.fast ? k / GSK_BLOCK : 1);
       e.a.zeros += r * (k / GSK_BLOCK);
       e.a.sums += r * (k / GSK_LANES);

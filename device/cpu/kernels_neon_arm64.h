@@ -5,6 +5,7 @@
 #define LANES 4
 #define TILE_ROWS 4
 #define TILE_VECS 2
+#define WORDS_ROWS 6 /* each sum takes two registers */
 #define ATTEND_VECS 4
 typedef float32x4_t V;
 typedef struct {

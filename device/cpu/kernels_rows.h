@@ -58,6 +58,36 @@ static void prepareFast(const float *x, int64_t k, uint8_t *row, float *scales, 
   }
 }
 
+static void prepareWords(const float *x, int64_t k, int16_t *row, float *scale) {
+  float end[GSK_LANES] __attribute__((aligned(64)));
+  tail(x, k / GSK_LANES * GSK_LANES, k, 0.0f, end);
+/* 16 numbers of the row, behind its end zeros */
+#define WORDS_AT(i) ((i) + GSK_LANES <= k ? x + (i) : end)
+  V most[PARTS], squares[PARTS];
+  for (int v = 0; v < PARTS; v++) most[v] = squares[v] = set1(0.0f);
+  for (int64_t i = 0; i < k; i += GSK_LANES)
+    for (int v = 0; v < PARTS; v++) {
+      V y = load(WORDS_AT(i) + v * LANES);
+      most[v] = maxV(most[v], maxV(y, sub(set1(0.0f), y)));
+    }
+  /* rows too small to divide by become zero, as in prepareExact */
+  float top = foldMax(most), q = top > 1e-30f ? GSK_ACTIVATION_MAX / top : 0.0f;
+  for (int64_t i = 0; i < k; i += GSK_LANES) /* squares of the codes: those of x might overflow */
+    for (int v = 0; v < PARTS; v++) {
+      V y = mul(load(WORDS_AT(i) + v * LANES), set1(q));
+      squares[v] = fmaV(y, y, squares[v]);
+    }
+  float less = gsk_words_norm(k) / __builtin_sqrtf(fold(squares));
+  *scale = top / GSK_ACTIVATION_MAX;
+  if (less < 1.0f) q *= less, *scale /= less;
+  for (int64_t i = 0; i < k; i += GSK_LANES) {
+    V codes[PARTS];
+    roundLanes(WORDS_AT(i), q, set1(GSK_ACTIVATION_MAX), codes);
+    storeShorts(row + i, codes);
+  }
+#undef WORDS_AT
+}
+
 static void normRow(const float *x, const float *residual, const float *w, const float *b,
                     float *out, int64_t n, float epsilon) {
   float copy[4][GSK_LANES] __attribute__((aligned(64)));

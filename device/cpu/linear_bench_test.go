@@ -28,7 +28,7 @@ var linearKernels = []struct {
 	typ       string
 	precision device.Precision
 }{{"F32", device.Exact}, {"F16", device.Exact}, {"Q8_0", device.Exact}, {"Q4_0", device.Exact}, {"Q6_K", device.Exact},
-	{"Q8_0", device.Fast}, {"Q4_0", device.Fast}, {"Q6_K", device.Fast}}
+	{"F16", device.Fast}, {"Q8_0", device.Fast}, {"Q4_0", device.Fast}, {"Q6_K", device.Fast}}
 
 // BenchmarkLinear: every set, kernel, shape (inputs x outputs) and number of rows. `-bench Linear/amx/Q8_0` and
 // `-benchtime 20ms` make it short.
@@ -42,10 +42,7 @@ func BenchmarkLinear(b *testing.B) {
 		}
 		for _, kernel := range linearKernels {
 			typ, _ := quant.ByName(kernel.typ)
-			bound := bounds[0]
-			if typ.Codes != nil {
-				bound = bounds[1+int(kernel.precision)]
-			}
+			bound := bounds[kernelSets[i].arithmetic(device.TensorSpec{Type: typ, Shape: tensor.Shape{1, 1}}, kernel.precision)]
 			for _, shape := range shapes {
 				for _, rows := range []int{1, 8, 16, 64, 256, 2048} {
 					b.Run(fmt.Sprintf("%s/%s/%s/%dx%d/%d", info.Name, kernel.typ, []string{"exact", "fast"}[kernel.precision], shape[0], shape[1], rows), func(b *testing.B) {
@@ -64,7 +61,7 @@ func benchmarkLinear(b *testing.B, s *kernelSet, typ *quant.Type, p device.Preci
 	spec := device.TensorSpec{Name: "w", Shape: tensor.Shape{int64(n), int64(k)}, Type: typ, Role: device.Matrix}
 	size, err := s.packedBytes(spec, p)
 	require.NoError(b, err)
-	w := s.newPacker(spec, p, offHeap(b, size))
+	w, arithmetic := s.newPacker(spec, p, offHeap(b, size), offHeap(b, s.scratchBytes(spec, p))), s.arithmetic(spec, p)
 	r := rand.New(rand.NewPCG(1, 2))
 	normal := func() float32 { return float32(r.NormFloat64()) }
 	// rows of floats, too, lie an odd number of cache lines apart, as the encoder's do
@@ -76,15 +73,17 @@ func benchmarkLinear(b *testing.B, s *kernelSet, typ *quant.Type, p device.Preci
 	run := func() { s.linearFloats(w, x, stride, nil, out, n, all) }
 	if c := typ.Codes; c != nil {
 		require.NoError(b, w.PackCodes(0, draw(n*k, func() int8 { return int8(r.Uint32()) }), draw(n*k/c.SubBlock, normal), nil))
-		a := preparedRows{codes: offHeapOf[byte](b, rows*codesStride(k)), scales: offHeapOf[float32](b, rows*k/32),
-			zeros: offHeapOf[int32](b, rows*k/32), sums: offHeapOf[int32](b, rows*k/16)}
-		scales := scalesPerRow(p, k)
-		for i := range rows {
-			s.prepare(p, x[i*stride:][:k], preparedRows{a.codes[i*codesStride(k):], a.scales[i*scales:], a.zeros[i*k/32:], a.sums[i*k/16:]})
-		}
-		run = func() { s.linearCodes(w, a, nil, out, n, all) }
 	} else {
 		require.NoError(b, w.PackFloats(0, draw(n*k, func() float32 { return narrow(typ.Name, normal()) })))
+	}
+	if arithmetic != Floats {
+		a := preparedRows{codes: offHeapOf[byte](b, rows*codesStride(k)), scales: offHeapOf[float32](b, rows*k/32),
+			zeros: offHeapOf[int32](b, rows*k/32), sums: offHeapOf[int32](b, rows*k/16)}
+		scales := scalesPerRow(arithmetic, k)
+		for i := range rows {
+			s.prepare(arithmetic, x[i*stride:][:k], preparedRows{a.codes[i*codesStride(k):], a.scales[i*scales:], a.zeros[i*k/32:], a.sums[i*k/16:]})
+		}
+		run = func() { s.linearCodes(w, a, nil, out, n, all) }
 	}
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()

@@ -18,6 +18,7 @@ import (
 type product struct {
 	spec         device.TensorSpec
 	precision    device.Precision
+	arithmetic   Arithmetic
 	rows, n, k   int
 	codes        []int8 // [n][k]
 	scales, mins []float32
@@ -31,7 +32,7 @@ func forms() (types []*quant.Type) {
 	seen := map[any]bool{}
 	for i := range quant.Types() {
 		t := &quant.Types()[i]
-		if form := kernelSets[0].form(t, device.Exact); t.Decode != nil && !seen[form] {
+		if form := kernelSets[0].form(t, device.Exact, 256); t.Decode != nil && !seen[form] {
 			seen[form] = true
 			types = append(types, t)
 		}
@@ -48,6 +49,7 @@ type numbers interface {
 func newProduct(typ *quant.Type, p device.Precision, rows, n, k int, bias bool, r numbers) *product {
 	m := &product{spec: device.TensorSpec{Name: typ.Name, Shape: tensor.Shape{int64(n), int64(k)}, Type: typ, Role: device.Matrix},
 		precision: p, rows: rows, n: n, k: k, x: draw(rows*k, r.finite)}
+	m.arithmetic = kernelSets[0].arithmetic(m.spec, p)
 	if bias {
 		m.bias = draw(n, r.finite)
 	}
@@ -111,25 +113,43 @@ func (m *product) weight(column, i int) (scaled, min float64) {
 
 // step is the distance of neighbouring activation codes at element i of a row.
 func (m *product) step(row []float32, i int) float64 {
-	if m.spec.Type.Codes == nil {
-		return 0
+	switch m.arithmetic {
+	case ExactCodes:
+		lo, hi, _ := extent(row)
+		return max(-lo, hi) / 32512
+	case FastCodes:
+		lo, hi, _ := extent(row[i/32*32:][:32])
+		return (hi - lo) / 255
+	case Words:
+		return wordsStep(row)
 	}
-	most, levels := row, 32512.0
-	if m.precision == device.Fast {
-		most, levels = row[i/32*32:][:32], 255
-	}
-	lo, hi := 0.0, 0.0
-	for _, v := range most {
-		lo, hi = min(lo, float64(v)), max(hi, float64(v))
-	}
-	if m.precision == device.Exact {
-		return max(-lo, hi) / levels
-	}
-	return (hi - lo) / levels
+	return 0
 }
 
-// want computes the product in float64 with the error that rounding allows: half a step of each activation
-// and a unit in the last place of each addition.
+// extent is a row's least and greatest numbers, with 0, and its norm.
+func extent(row []float32) (lo, hi, norm float64) {
+	for _, v := range row {
+		lo, hi, norm = min(lo, float64(v)), max(hi, float64(v)), norm+float64(v)*float64(v)
+	}
+	return lo, hi, math.Sqrt(norm)
+}
+
+// wordsStep is the distance of neighbouring codes of words.
+func wordsStep(row []float32) float64 {
+	lo, hi, norm := extent(row)
+	return max(-lo/32512, hi/32512, norm/(46000-math.Sqrt(float64(len(row)))))
+}
+
+// weightStep is that of a column's.
+func (m *product) weightStep(column int) float64 {
+	if m.arithmetic != Words {
+		return 0
+	}
+	return wordsStep(m.weights[column*m.k:][:m.k])
+}
+
+// want computes the product in float64 with the error that rounding allows: half a step of each activation, half a
+// step of each weight of words, and a unit in the last place of each addition.
 func (m *product) want(w window) (want, bound []float64) {
 	const ulp = 1.0 / (1 << 23)
 	for r := w.r0; r < w.r1; r++ {
@@ -139,13 +159,13 @@ func (m *product) want(w window) (want, bound []float64) {
 			steps[i] = m.step(row, i)
 		}
 		for c := w.p0 * 32; c < min(m.n, w.p1*32); c++ {
-			sum, size, quantised := 0.0, 0.0, 0.0
+			sum, size, quantised, weightStep := 0.0, 0.0, 0.0, m.weightStep(c)
 			for i, v := range row {
 				s, min := m.weight(c, i)
 				x := float64(v)
 				sum += x * (s + min)
 				size += math.Abs(x) * (math.Abs(s) + math.Abs(min))
-				quantised += steps[i] * math.Abs(s+min)
+				quantised += steps[i]*(math.Abs(s+min)+weightStep) + weightStep*math.Abs(x)
 			}
 			if m.bias != nil {
 				sum += float64(m.bias[c])
@@ -162,7 +182,7 @@ func (m *product) want(w window) (want, bound []float64) {
 func (m *product) run(s *kernelSet, f *fence, w window) []float32 {
 	size, err := s.packedBytes(m.spec, m.precision)
 	require.NoError(f.t, err)
-	p := s.newPacker(m.spec, m.precision, place(f, make([]byte, size)))
+	p := s.newPacker(m.spec, m.precision, place(f, make([]byte, size)), place(f, make([]byte, s.scratchBytes(m.spec, m.precision))))
 	if m.spec.Type.Codes != nil {
 		require.NoError(f.t, p.PackCodes(0, place(f, m.codes), place(f, m.scales), place(f, m.mins)))
 	} else {
@@ -170,7 +190,7 @@ func (m *product) run(s *kernelSet, f *fence, w window) []float32 {
 	}
 	stride := m.outStride()
 	out, bias := place(f, unwritten(m.rows, m.n, stride)), place(f, m.bias)
-	if m.spec.Type.Codes == nil {
+	if m.arithmetic == Floats {
 		gap := m.k + 3
 		x := make([]float32, (m.rows-1)*gap+m.k)
 		for r := range m.rows {
@@ -186,12 +206,12 @@ func (m *product) run(s *kernelSet, f *fence, w window) []float32 {
 func (m *product) outStride() int { return m.n + 5 }
 
 func (m *product) prepare(s *kernelSet, f *fence) preparedRows {
-	stride, scales := codesStride(m.k), scalesPerRow(m.precision, m.k)
-	a := preparedRows{codes: place(f, make([]byte, (m.rows-1)*stride+codesBytes(m.precision, m.k))), scales: place(f, make([]float32, m.rows*scales)),
+	stride, scales := codesStride(m.k), scalesPerRow(m.arithmetic, m.k)
+	a := preparedRows{codes: place(f, make([]byte, (m.rows-1)*stride+codesBytes(m.arithmetic, m.k))), scales: place(f, make([]float32, m.rows*scales)),
 		zeros: place(f, make([]int32, m.rows*m.k/32)), sums: place(f, make([]int32, m.rows*m.k/16))}
 	for r := range m.rows {
 		x := place(f, m.x[r*m.k:][:m.k])
-		s.prepare(m.precision, x, preparedRows{a.codes[r*stride:], a.scales[r*scales:], a.zeros[r*m.k/32:], a.sums[r*m.k/16:]})
+		s.prepare(m.arithmetic, x, preparedRows{a.codes[r*stride:], a.scales[r*scales:], a.zeros[r*m.k/32:], a.sums[r*m.k/16:]})
 	}
 	return a
 }
@@ -238,6 +258,30 @@ func TestLinearAtTheFence(t *testing.T) {
 			})
 		}
 	}
+}
+
+// TestGreatestWordsAtTheFence: equal numbers make the greatest sum that norms allow, and rounding makes it greater.
+func TestGreatestWordsAtTheFence(t *testing.T) {
+	typ, _ := quant.ByName("F32")
+	for _, k := range []int{1, 2, 3, 7, 384, 1537, 1<<15 + 1, 1 << 16} {
+		m := newProduct(typ, device.Fast, 2, 33, k, false, random{rand.New(rand.NewPCG(6, 6))})
+		for i := range m.weights {
+			m.weights[i] = 0.37
+		}
+		for i := range m.x {
+			m.x[i] = -1.9
+		}
+		m.check(t, window{0, 2, 0, 2})
+	}
+}
+
+// TestColumnsTooLongForWords stay floats.
+func TestColumnsTooLongForWords(t *testing.T) {
+	typ, _ := quant.ByName("F32")
+	s := device.TensorSpec{Shape: tensor.Shape{1, 1 << 16}, Type: typ, Role: device.Matrix}
+	require.Equal(t, Words, kernelSets[0].arithmetic(s, device.Fast))
+	s.Shape[1]++
+	require.Equal(t, Floats, kernelSets[0].arithmetic(s, device.Fast))
 }
 
 // check compares a window of the product over all sets and with float64.

@@ -168,3 +168,26 @@ void gsk_pack_floats(const gsk_matrix *m, int64_t first, int64_t n, const float 
     values += p.rows * p.columns;
   }
 }
+
+/* A whole output's weights to codes and their scale, like a row of activations. */
+static void put_words(const gsk_kernel_set *set, const gsk_matrix *m, int64_t row,
+                      const float *weights, int16_t *codes) {
+  int64_t column = row % GSK_PANEL, pairs = (m->k + 1) / 2;
+  uint8_t *at = panel_of(m, row) + 4 * column;
+  float scale;
+  set->prepare_words(weights, m->k, codes, &scale);
+  for (int64_t u = 0; u < pairs; u++) memcpy(at + u * 4 * GSK_PANEL, codes + 2 * u, 4);
+  memcpy(at + pairs * 4 * GSK_PANEL, &scale, 4);
+}
+
+void gsk_pack_words(const gsk_kernel_set *set, const gsk_matrix *m, int64_t first, int64_t n,
+                    const uint8_t *values, int64_t bytes, gsk_read_row read, void *scratch) {
+  float *weights = scratch;
+  int16_t *codes = (int16_t *)(weights + gsk_up(m->k, GSK_LANES));
+  for (int64_t end = first + n, columns; first < end; first += columns, values += columns * bytes) {
+    int64_t from = first % m->k;
+    columns = m->k - from < end - first ? m->k - from : end - first;
+    read(values, weights + from, columns);
+    if (from + columns == m->k) put_words(set, m, first / m->k, weights, codes);
+  }
+}

@@ -12,16 +12,19 @@ import (
 	"gguf-stream/goloader/quant"
 )
 
-// floatForms: matrices of these types keep their 16 bits; every other type without codes becomes float32.
+// floatForms: in Exact, matrices of these types keep their 16 bits; every other type without codes becomes float32.
 var floatForms = map[string]C.int32_t{"F16": C.GSK_F16, "BF16": C.GSK_BF16}
 
 // blockTypes: matrices of these types are packed from the file's blocks, without codes and scales or floats in between.
 var blockTypes = map[string]bool{"Q8_0": true, "Q4_0": true, "IQ4_NL": true, "F16": true}
 
-// form is the packed form of a matrix's type for the set's kernels.
-func (k *kernelSet) form(t *quant.Type, p device.Precision) C.gsk_form {
+// form is the packed form of a matrix's type for the set's kernels; columns is its k.
+func (k *kernelSet) form(t *quant.Type, p device.Precision, columns int64) C.gsk_form {
 	c := t.Codes
 	if c == nil {
+		if p == device.Fast && columns <= C.GSK_WORDS_K {
+			return C.gsk_form{storage: C.GSK_WORDS}
+		}
 		storage, narrow := floatForms[t.Name]
 		if !narrow {
 			storage = C.GSK_F32
@@ -49,7 +52,7 @@ func flag(b bool) C.int32_t {
 	return 0
 }
 
-// isCodes says whether a form holds integer codes.
+// isCodes says whether a form holds the type's own codes.
 func isCodes(f *C.gsk_form) bool { return f.storage == C.GSK_CODES8 || f.storage == C.GSK_CODES4 }
 
 // packedBytes is what a tensor takes on this device, a multiple of 64.
@@ -73,21 +76,31 @@ func (k *kernelSet) packedBytes(s device.TensorSpec, p device.Precision) (int64,
 }
 
 func (k *kernelSet) matrix(s device.TensorSpec, p device.Precision, data []byte) C.gsk_matrix {
-	m := C.gsk_matrix{n: C.int64_t(s.Shape.Rows()), k: C.int64_t(s.Shape.Columns()), form: k.form(s.Type, p)}
+	m := C.gsk_matrix{n: C.int64_t(s.Shape.Rows()), k: C.int64_t(s.Shape.Columns()), form: k.form(s.Type, p, s.Shape.Columns())}
 	m.data = (*C.uint8_t)(unsafe.SliceData(data))
 	m.panel_bytes = C.int64_t(C.gsk_panel_bytes(&m.form, m.k))
 	return m
 }
 
-// packer implements device.Packer for one tensor of the weights region.
-type packer struct {
-	spec   device.TensorSpec
-	data   []byte
-	matrix *C.gsk_matrix // Matrix only
+// scratchBytes is what packing a tensor needs beside its place, a multiple of 64.
+func (k *kernelSet) scratchBytes(s device.TensorSpec, p device.Precision) int64 {
+	if s.Role != device.Matrix || k.form(s.Type, p, s.Shape.Columns()).storage != C.GSK_WORDS {
+		return 0
+	}
+	return (int64(C.gsk_words_scratch(C.int64_t(s.Shape.Columns()))) + C.GSK_ALIGN - 1) / C.GSK_ALIGN * C.GSK_ALIGN
 }
 
-func (k *kernelSet) newPacker(s device.TensorSpec, p device.Precision, data []byte) *packer {
-	to := &packer{spec: s, data: data}
+// packer implements device.Packer for one tensor of the weights region.
+type packer struct {
+	set     *C.gsk_kernel_set
+	spec    device.TensorSpec
+	data    []byte
+	scratch []byte        // scratchBytes, of one packer at a time
+	matrix  *C.gsk_matrix // Matrix only
+}
+
+func (k *kernelSet) newPacker(s device.TensorSpec, p device.Precision, data, scratch []byte) *packer {
+	to := &packer{set: k.set, spec: s, data: data, scratch: scratch}
 	if s.Role == device.Matrix {
 		m := k.matrix(s, p, data)
 		to.matrix = &m
@@ -106,6 +119,10 @@ func (p *packer) Feed() device.Feed {
 }
 
 func (p *packer) PackBlocks(first int64, blocks []byte) error {
+	if p.isWords() {
+		p.packWords(first, int64(len(blocks)/p.spec.Type.BlockBytes), unsafe.SliceData(blocks), int64(p.spec.Type.BlockBytes), rowReaders[p.spec.Type.Name])
+		return nil
+	}
 	if p.matrix != nil {
 		C.gsk_pack_blocks(p.matrix, C.int64_t(first), C.int64_t(len(blocks)/p.spec.Type.BlockBytes), (*C.uint8_t)(unsafe.SliceData(blocks)))
 		return nil
@@ -127,8 +144,20 @@ func (p *packer) PackFloats(first int64, values []float32) error {
 		copy(dst[first:], values)
 		return nil
 	}
+	if p.isWords() {
+		p.packWords(first, int64(len(values)), (*byte)(unsafe.Pointer(unsafe.SliceData(values))), 4, rowReaders["F32"])
+		return nil
+	}
 	C.gsk_pack_floats(p.matrix, C.int64_t(first), C.int64_t(len(values)), (*C.float)(unsafe.SliceData(values)))
 	return nil
+}
+
+func (p *packer) isWords() bool { return p.matrix != nil && p.matrix.form.storage == C.GSK_WORDS }
+
+// packWords packs n numbers of size bytes that read reads.
+func (p *packer) packWords(first, n int64, values *byte, size int64, read C.gsk_read_row) {
+	C.gsk_pack_words(p.set, p.matrix, C.int64_t(first), C.int64_t(n), (*C.uint8_t)(values), C.int64_t(size), read,
+		unsafe.Pointer(unsafe.SliceData(p.scratch)))
 }
 
 func (p *packer) Finish() error { return nil }
@@ -137,7 +166,7 @@ func (p *packer) Finish() error { return nil }
 type weights struct {
 	device    *Device
 	specs     []device.TensorSpec
-	offsets   []int64
+	offsets   []int64 // [specs+1]
 	region    *memory.Region
 	precision device.Precision
 	builders  []*device.TensorBuilder
@@ -145,31 +174,34 @@ type weights struct {
 
 // WeightBytes implements device.Device.
 func (d *Device) WeightBytes(specs []device.TensorSpec, p device.Precision) (int64, error) {
-	total := int64(0)
-	for _, s := range specs {
-		n, err := d.set.packedBytes(s, p)
+	offsets, scratch, err := d.set.layOut(specs, p)
+	return offsets[len(specs)] + scratch, err
+}
+
+// layOut says where each tensor begins in the region and where all end. Behind them is the scratch of whichever is
+// packed: a row, so little that it stays.
+func (k *kernelSet) layOut(specs []device.TensorSpec, p device.Precision) (offsets []int64, scratch int64, err error) {
+	offsets = make([]int64, len(specs)+1)
+	for i, s := range specs {
+		n, err := k.packedBytes(s, p)
 		if err != nil {
-			return 0, err
+			return offsets, 0, err
 		}
-		total += n
+		offsets[i+1] = offsets[i] + n
+		scratch = max(scratch, k.scratchBytes(s, p))
 	}
-	return total, nil
+	return offsets, scratch, nil
 }
 
 // NewWeights implements device.Device.
 func (d *Device) NewWeights(specs []device.TensorSpec, p device.Precision) (device.Weights, error) {
-	w := &weights{device: d, specs: specs, offsets: make([]int64, len(specs)), precision: p, builders: make([]*device.TensorBuilder, len(specs))}
-	total := int64(0)
-	for i, s := range specs {
-		n, err := d.set.packedBytes(s, p)
-		if err != nil {
-			return nil, err
-		}
-		w.offsets[i] = total
-		total += n
+	w := &weights{device: d, specs: specs, precision: p, builders: make([]*device.TensorBuilder, len(specs))}
+	offsets, scratch, err := d.set.layOut(specs, p)
+	if err != nil {
+		return nil, err
 	}
-	var err error
-	if w.region, err = d.config.Ledger.Allocate(memory.Weights, total); err != nil {
+	w.offsets = offsets
+	if w.region, err = d.config.Ledger.Allocate(memory.Weights, offsets[len(specs)]+scratch); err != nil {
 		return nil, err
 	}
 	w.region.AdviseHuge()
@@ -177,12 +209,12 @@ func (d *Device) NewWeights(specs []device.TensorSpec, p device.Precision) (devi
 }
 
 func (w *weights) data(i device.TensorID) []byte {
-	n, _ := w.device.set.packedBytes(w.specs[i], w.precision)
-	return w.region.Bytes()[w.offsets[i]:][:n]
+	return w.region.Bytes()[w.offsets[i]:w.offsets[i+1]]
 }
 
 func (w *weights) Builder(i int) *device.TensorBuilder {
-	w.builders[i] = device.NewTensorBuilder(w.specs[i], w.device.set.newPacker(w.specs[i], w.precision, w.data(device.TensorID(i))))
+	scratch := w.region.Bytes()[w.offsets[len(w.specs)]:]
+	w.builders[i] = device.NewTensorBuilder(w.specs[i], w.device.set.newPacker(w.specs[i], w.precision, w.data(device.TensorID(i)), scratch))
 	return w.builders[i]
 }
 

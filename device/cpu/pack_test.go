@@ -1,6 +1,7 @@
 package cpu
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"testing"
 
@@ -42,8 +43,8 @@ func TestBlocksPackAsCodesDo(t *testing.T) {
 				n, err := set.packedBytes(s, precision)
 				require.NoError(t, err)
 				want, got := offHeap(t, n), offHeap(t, n)
-				require.NoError(t, set.newPacker(s, precision, want).PackCodes(0, codes, scales, nil))
-				p := set.newPacker(s, precision, got)
+				require.NoError(t, set.newPacker(s, precision, want, nil).PackCodes(0, codes, scales, nil))
+				p := set.newPacker(s, precision, got, nil)
 				require.Equal(t, device.FeedBlocks, p.Feed())
 				inParts(len(blocks)/typ.BlockBytes, columns/32, func(from, to int) {
 					clear(got)
@@ -66,46 +67,59 @@ func inParts(n, perRow int, fn func(from, to int)) {
 	}
 }
 
-// TestFloatsPackAlikeInAnyParts: wherever the parts are cut, each value goes where it goes alone.
+// TestFloatsPackAlikeInAnyParts: wherever the parts are cut, each value goes where it goes alone. A set may pack words
+// with its own instructions.
 func TestFloatsPackAlikeInAnyParts(t *testing.T) {
-	const rows, columns = 37, 20
 	for _, name := range []string{"F32", "F16", "BF16"} {
-		typ, _ := quant.ByName(name)
-		s := device.TensorSpec{Name: "m", Shape: tensor.Shape{rows, columns}, Type: typ, Role: device.Matrix}
-		blocks, values := saneBlocks(rand.New(rand.NewPCG(23, 24)), typ, rows*columns, device.Matrix), make([]float32, rows*columns)
-		typ.Decode(values, blocks)
-		n, err := kernelSets[0].packedBytes(s, device.Exact)
-		require.NoError(t, err)
-		want, got := offHeap(t, n), offHeap(t, n)
-		alone := kernelSets[0].newPacker(s, device.Exact, want)
-		for i := range values {
-			require.NoError(t, alone.PackFloats(int64(i), values[i:i+1]))
+		for _, precision := range []device.Precision{device.Exact, device.Fast} {
+			for _, set := range availableSets() {
+				checkFloatsPack(t, set, name, precision)
+			}
 		}
-		p := kernelSets[0].newPacker(s, device.Exact, got)
-		inParts(len(values), columns, func(from, to int) {
-			clear(got)
-			require.NoError(t, p.PackFloats(0, values[:from]))
-			require.NoError(t, p.PackFloats(int64(from), values[from:to]))
-			require.NoError(t, p.PackFloats(int64(to), values[to:]))
-			require.Equal(t, want, got, "%s, cut at %d and %d", name, from, to)
-		})
-		if blockTypes[name] {
-			clear(got)
-			require.NoError(t, p.PackBlocks(0, blocks))
-			require.Equal(t, want, got, "%s as blocks", name)
-		}
+	}
+}
+
+func checkFloatsPack(t *testing.T, set *kernelSet, name string, precision device.Precision) {
+	const rows, columns = 37, 21
+	typ, _ := quant.ByName(name)
+	s := device.TensorSpec{Name: "m", Shape: tensor.Shape{rows, columns}, Type: typ, Role: device.Matrix}
+	blocks, values := saneBlocks(rand.New(rand.NewPCG(23, 24)), typ, rows*columns, device.Matrix), make([]float32, rows*columns)
+	typ.Decode(values, blocks)
+	portable := &kernelSets[len(kernelSets)-1]
+	n, err := set.packedBytes(s, precision)
+	require.NoError(t, err)
+	want, got, scratch := offHeap(t, n), offHeap(t, n), offHeap(t, set.scratchBytes(s, precision))
+	alone := portable.newPacker(s, precision, want, scratch)
+	for i := range values {
+		require.NoError(t, alone.PackFloats(int64(i), values[i:i+1]))
+	}
+	p := set.newPacker(s, precision, got, scratch)
+	inParts(len(values), columns, func(from, to int) {
+		clear(got)
+		require.NoError(t, p.PackFloats(0, values[:from]))
+		require.NoError(t, p.PackFloats(int64(from), values[from:to]))
+		require.NoError(t, p.PackFloats(int64(to), values[to:]))
+		require.Equal(t, want, got, "%s, %s, cut at %d and %d", name, set.name, from, to)
+	})
+	if blockTypes[name] {
+		clear(got)
+		require.NoError(t, p.PackBlocks(0, blocks))
+		require.Equal(t, want, got, "%s, %s as blocks", name, set.name)
 	}
 }
 
 // BenchmarkPack packs a feed-forward matrix of nomic's; bytes are the file's.
 func BenchmarkPack(b *testing.B) {
-	for _, name := range []string{"Q8_0", "Q4_0", "Q4_K", "F16", "F32"} {
-		typ, _ := quant.ByName(name)
-		s := device.TensorSpec{Name: "m", Shape: tensor.Shape{768, 3072}, Type: typ, Role: device.Matrix}
-		n, _ := kernelSets[0].packedBytes(s, device.Exact)
+	for _, of := range []struct {
+		name      string
+		precision device.Precision
+	}{{"Q8_0", device.Exact}, {"Q4_0", device.Exact}, {"Q4_K", device.Exact}, {"F16", device.Exact}, {"F32", device.Exact}, {"F16", device.Fast}, {"F32", device.Fast}} {
+		typ, _ := quant.ByName(of.name)
+		s, set := device.TensorSpec{Name: "m", Shape: tensor.Shape{768, 3072}, Type: typ, Role: device.Matrix}, availableSets()[0]
+		n, _ := set.packedBytes(s, of.precision)
 		blocks := saneBlocks(rand.New(rand.NewPCG(1, 2)), typ, 768*3072, device.Matrix)
-		p := kernelSets[0].newPacker(s, device.Exact, offHeap(b, n))
-		b.Run(name, func(b *testing.B) {
+		p := set.newPacker(s, of.precision, offHeap(b, n), offHeap(b, set.scratchBytes(s, of.precision)))
+		b.Run(fmt.Sprint(of.name, " precision ", of.precision), func(b *testing.B) {
 			b.SetBytes(int64(len(blocks)))
 			for b.Loop() {
 				packWhole(b, p, typ, blocks)

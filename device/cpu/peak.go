@@ -1,6 +1,7 @@
 package cpu
 
 /*
+#include "kernels.h"
 #include "peak.h"
 #include <stdlib.h>
 */
@@ -17,32 +18,34 @@ import (
 // Arithmetic is what a product is made of.
 type Arithmetic int
 
-// The arithmetics: of float forms, of codes in Exact, of codes in Fast. Attention is Floats.
+// The arithmetics: of float forms, of codes in Exact, of codes in Fast, and in Fast of types without codes. Attention is
+// Floats.
 const (
 	Floats Arithmetic = iota
 	ExactCodes
 	FastCodes
+	Words
 	arithmetics
 )
 
 // setPeaks names the loop (peak_amd64.c) that bounds each arithmetic of a set. An exact product is two of bytes for the
 // tile unit, whose tiles of 32 k are half of what it takes: its shares are of a peak that blocks of 32 cannot reach.
 var setPeaks = map[string][arithmetics]string{
-	"amx":        {"f32 512", "int8 tiles", "int8 tiles"},
-	"avx512vnni": {"f32 512", "int16 512", "int8 512"},
-	"avx512":     {"f32 512", "madd 512", "madd 512"},
-	"avxvnni":    {"f32 256", "int16 256", "int8 256"},
-	"avx2":       {"f32 256", "madd 256", "madd 256"},
+	"amx":        {"f32 512", "int8 tiles", "int8 tiles", "int16 512"},
+	"avx512vnni": {"f32 512", "int16 512", "int8 512", "int16 512"},
+	"avx512":     {"f32 512", "madd 512", "madd 512", "madd 512"},
+	"avxvnni":    {"f32 256", "int16 256", "int8 256", "int16 256"},
+	"avx2":       {"f32 256", "madd 256", "madd 256", "madd 256"},
 }
 
 // Peak is what one thread reaches with nothing but one arithmetic in registers.
 type Peak struct {
-	Name string  `json:"name"` // "floats", "exact", "fast"
+	Name string  `json:"name"` // "floats", "exact", "fast", "words"
 	Loop string  `json:"loop"` // its instruction's operands and width
 	Gops float64 `json:"gops"` // G operations a second; a multiplication and an addition are two
 }
 
-var arithmeticNames = [arithmetics]string{"floats", "exact", "fast"}
+var arithmeticNames = [arithmetics]string{"floats", "exact", "fast", "words"}
 
 // Peaks measures the loops of the device's set, by Arithmetic; false for a set that has none. It takes some milliseconds.
 func (d *Device) Peaks() (peaks [arithmetics]Peak, known bool) {
@@ -129,8 +132,10 @@ func (e *executable) operations(b *device.Batch) (n [arithmetics]float64) {
 
 // arithmetic is what a matrix's products are made of.
 func (k *kernelSet) arithmetic(s device.TensorSpec, p device.Precision) Arithmetic {
-	form := k.form(s.Type, p)
+	form := k.form(s.Type, p, s.Shape.Columns())
 	switch {
+	case form.storage == C.GSK_WORDS:
+		return Words
 	case !isCodes(&form):
 		return Floats
 	case form.fast != 0:

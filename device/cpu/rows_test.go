@@ -47,31 +47,36 @@ func eachKind(r random, check func(next func() float32, bounded bool)) {
 func TestPrepareAtTheFence(t *testing.T) {
 	r := newRandom(1)
 	zero, tiny := func() float32 { return 0 }, func() float32 { return 1e-42 }
-	for _, k := range []int{32, 64, 96, 384} {
-		for _, precision := range []device.Precision{device.Exact, device.Fast} {
-			for _, next := range []func() float32{r.ordinary, r.finite, zero, tiny} {
-				checkPrepare(t, precision, draw(k, next))
-			}
+	for _, next := range []func() float32{r.ordinary, r.finite, zero, tiny} {
+		for _, k := range []int{32, 64, 96, 384} {
+			checkPrepare(t, ExactCodes, draw(k, next))
+			checkPrepare(t, FastCodes, draw(k, next))
+		}
+		for _, k := range append([]int{1 << 16}, rowLengths...) {
+			checkPrepare(t, Words, draw(k, next))
 		}
 	}
 }
 
 // checkPrepare: all sets give the same codes, their sums are right, and code·scale is the number within half a step.
-func checkPrepare(t *testing.T, precision device.Precision, x []float32) {
+func checkPrepare(t *testing.T, arithmetic Arithmetic, x []float32) {
 	k := len(x)
-	m := &product{precision: precision, rows: 1, k: k, x: x}
+	m := &product{arithmetic: arithmetic, rows: 1, k: k, x: x}
 	var codes []int32
 	scales := everySet(t, func(s *kernelSet, f *fence) []float32 {
 		a := m.prepare(s, f)
 		for i, sum := range a.sums {
+			if arithmetic == Words {
+				break // has none
+			}
 			for j := range 16 {
-				sum -= a.code(s, precision, 16*i+j)
+				sum -= a.code(s, arithmetic, 16*i+j)
 			}
 			require.Zero(t, sum, "%s: the sum of 16 codes", s.name)
 		}
 		got := make([]int32, k)
 		for i := range got {
-			got[i] = a.code(s, precision, i)
+			got[i] = a.code(s, arithmetic, i)
 		}
 		if codes == nil {
 			codes = got
@@ -79,10 +84,15 @@ func checkPrepare(t *testing.T, precision device.Precision, x []float32) {
 		require.Equal(t, codes, got, s.name)
 		return a.scales
 	})
+	norm := 0.0
 	for i, c := range codes {
+		norm += float64(c) * float64(c)
 		require.LessOrEqual(t, max(c, -c), int32(32512))
 		scale := float64(scales[i*len(scales)/k])
 		require.InDelta(t, float64(x[i]), float64(c)*scale, 0.51*scale+1e-30)
+	}
+	if arithmetic == Words {
+		require.LessOrEqual(t, math.Sqrt(norm), 46340.0)
 	}
 }
 

@@ -18,18 +18,20 @@ import (
 // BenchmarkLoad: medians in milliseconds of a load's parts and, between the loads, of reading the same bytes and
 // writing them to fresh memory. Files in the page cache; nomic-synthetic is made by scripts/genmodels.
 func BenchmarkLoad(b *testing.B) {
-	for _, file := range []string{"models/all-MiniLM-L6-v2.Q8_0.gguf", "test/models/all-MiniLM-L6-v2.F16.gguf", "test/models/nomic-synthetic.Q8_0.gguf"} {
-		b.Run(filepath.Base(file), func(b *testing.B) {
-			path := filepath.Join("../..", file)
-			if _, err := os.Stat(path); err != nil {
-				b.Skipf("%s is not there: go run ./scripts/genmodels", file)
+	for _, of := range []struct {
+		path      string
+		precision device.Precision
+	}{{bundled, device.Exact}, {f16Model, device.Exact}, {f16Model, device.Fast}, {made + "nomic-synthetic.Q8_0.gguf", device.Exact}} {
+		b.Run(filepath.Base(of.path)+"/"+precisionNames[of.precision], func(b *testing.B) {
+			if _, err := os.Stat(of.path); err != nil {
+				b.Skipf("%s is not there: go run ./scripts/genmodels", of.path)
 			}
 			r, err := NewRuntime(Settings{})
 			require.NoError(b, err)
 			parts := map[string][]float64{}
 			for b.Loop() {
-				loadInParts(b, r, path, parts)
-				copyBytes(b, r, path, parts)
+				loadInParts(b, r, of.path, of.precision, parts)
+				copyBytes(b, r, of.path, parts)
 			}
 			for name, times := range parts {
 				slices.Sort(times)
@@ -50,19 +52,19 @@ func stopwatch(parts map[string][]float64) func(part string) {
 }
 
 // loadInParts does what Runtime.load does.
-func loadInParts(b *testing.B, r *Runtime, path string, parts map[string][]float64) {
+func loadInParts(b *testing.B, r *Runtime, path string, p device.Precision, parts map[string][]float64) {
 	d, err := r.device("")
 	require.NoError(b, err)
 	stop := stopwatch(parts)
 	f, err := gguf.Open(path, r.ledger)
 	require.NoError(b, err)
 	defer f.Close()
-	plan, err := r.plan(f, d, device.Exact)
+	plan, err := r.plan(f, d, p)
 	require.NoError(b, err)
 	stop("header")
 	m := &model{config: plan.config, layout: plan.layout}
 	m.waiters.enter(&waiter{}) // somebody wants it
-	require.NoError(b, r.loadWeights(m, f, d, device.Exact))
+	require.NoError(b, r.loadWeights(m, f, d, p))
 	stop("weights")
 	m.tokenizer, err = loadTokenizer(f, r.ledger)
 	require.NoError(b, err)

@@ -27,7 +27,7 @@ func TestPeak(t *testing.T) {
 				require.Empty(t, report.Peaks)
 				require.Empty(t, report.Shares)
 			} else {
-				require.Len(t, report.Peaks, 3)
+				require.Len(t, report.Peaks, 4)
 				require.Len(t, report.Shares, len(peakShapes))
 			}
 			for _, x := range report.Shares {
