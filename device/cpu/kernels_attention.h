@@ -94,7 +94,8 @@ GSK_INLINE float softmaxRow(float *s, int64_t width, V most) {
   V sum[PARTS], top = set1(maxLanes(most));
   GSK_UNROLL for (int v = 0; v < PARTS; v++) sum[v] = set1(0.0f);
   for (int64_t j = 0; j < width; j += GSK_LANES) GSK_UNROLL for (int v = 0; v < PARTS; v++) {
-      V e = exp2V(maxV(sub(load(s + j + v * LANES), top), set1(-125.0f)));
+      V e = maxV(sub(load(s + j + v * LANES), top), set1(-125.0f));
+      exp2V(1, &e);
       store(s + j + v * LANES, e);
       sum[v] = add(sum[v], e);
     }

@@ -53,15 +53,26 @@ GSK_OP void transpose(V *r) {
     r[i] = _mm256_permute2f128_ps(a, b, 0x20), r[i + 4] = _mm256_permute2f128_ps(a, b, 0x31);
   }
 }
+/* halves of two rows side by side, then pairs of lanes of four, then lanes */
+GSK_OP V maxRows(const V *r) {
+  V h[4], p[2];
+  for (int i = 0; i < 4; i++)
+    h[i] = _mm256_max_ps(_mm256_permute2f128_ps(r[i], r[i + 4], 0x20),
+                         _mm256_permute2f128_ps(r[i], r[i + 4], 0x31));
+  for (int i = 0; i < 2; i++)
+    p[i] = _mm256_max_ps(_mm256_shuffle_ps(h[2 * i], h[2 * i + 1], 0x44),
+                         _mm256_shuffle_ps(h[2 * i], h[2 * i + 1], 0xee));
+  return _mm256_max_ps(_mm256_shuffle_ps(p[0], p[1], 0x88), _mm256_shuffle_ps(p[0], p[1], 0xdd));
+}
 /* packing works within halves of 128 bits: their quarters are put in order afterwards */
 GSK_OP void storeShorts(int16_t *p, const V *v) {
   __m256i both = _mm256_packs_epi32(_mm256_cvtps_epi32(v[0]), _mm256_cvtps_epi32(v[1]));
   _mm256_storeu_si256((__m256i *)p, _mm256_permute4x64_epi64(both, 0xd8));
 }
-GSK_OP void storeBytes(uint8_t *p, const V *v) {
-  __m256i byte = _mm256_set1_epi32(255);
-  __m256i both = _mm256_packs_epi32(_mm256_and_si256(_mm256_cvtps_epi32(v[0]), byte),
-                                    _mm256_and_si256(_mm256_cvtps_epi32(v[1]), byte));
+GSK_OP void storeAbove(uint8_t *p, const V *y, float below) {
+  __m256i less = _mm256_set1_epi32((int32_t)below);
+  __m256i both = _mm256_packs_epi32(_mm256_sub_epi32(_mm256_cvtps_epi32(y[0]), less),
+                                    _mm256_sub_epi32(_mm256_cvtps_epi32(y[1]), less));
   both = _mm256_permute4x64_epi64(both, 0xd8);
   _mm_storeu_si128((__m128i *)p, _mm_packus_epi16(_mm256_castsi256_si128(both),
                                                   _mm256_extracti128_si256(both, 1)));

@@ -16,13 +16,18 @@
  *   scale2(a, t)         a·2^n of t = 1.5·2^23 + n, where a and the result are normal
  *   sumLanes maxLanes    of V: lane i and lane i + LANES/2, then LANES/4, … 1
  *   transpose(rows)      LANES V, in place
+ *   maxRows(rows)        of LANES V; lane i: the largest of rows[i]
  *   selectV(m, a, b)      a where m < 0, else b, by lanes
- *   storeShorts storeBytes storeHighBytes   16 integral numbers of 16/LANES V to memory: 16 bits, the low 8 of them, the
- *                        high 8 (for EXACT_UNIT 4); kernels_narrow.h has them for sets without instructions for it
+ *   storeAbove(p, y, below)   round(y) − below of 16 numbers of 16/LANES V, at most 255, as bytes
+ *   storeShorts storeBytes storeHighBytes   16 integral numbers of 16/LANES V to memory: 16 bits; for EXACT_UNIT 4 the
+ *                        low 8 of them, and the high 8
+ *                        kernels_narrow.h has these stores for sets without instructions for them
  *   SET                  the name of the set, a C identifier
  *
  * and, where the defaults below do not fit, FLOAT_ROWS (rows of a tile of float forms), CODES_ROWS (of exact codes
- * forms), WORDS_ROWS (of words), EXACT_UNIT (gsk_form.unit of exact matrices) and GSK_CODES (the file of the tiles of codes forms).
+ * forms), WORDS_ROWS (of words), STEP_VECS (vectors that elementary functions work on at once, 16/LANES or more),
+ * EXACT_UNIT (gsk_form.unit of exact matrices), GSK_CODES (the file of the tiles of codes forms) and GSK_FAST_TILES (of
+ * fast's tiles in assembly).
  */
 #include <string.h>
 
@@ -39,6 +44,9 @@
 #endif
 #ifndef WORDS_ROWS
 #define WORDS_ROWS FLOAT_ROWS
+#endif
+#ifndef STEP_VECS
+#define STEP_VECS 4
 #endif
 #ifndef EXACT_UNIT
 #define EXACT_UNIT 2

@@ -46,6 +46,11 @@ GSK_OP void transpose(V *r) {
   r[2] = vcombine_f32(vget_high_f32(a), vget_high_f32(c)),
   r[3] = vcombine_f32(vget_high_f32(b), vget_high_f32(d));
 }
+GSK_OP V maxRows(const V *r) {
+  V a = maxV(vuzp1q_f32(r[0], r[1]), vuzp2q_f32(r[0], r[1])),
+    b = maxV(vuzp1q_f32(r[2], r[3]), vuzp2q_f32(r[2], r[3]));
+  return maxV(vuzp1q_f32(a, b), vuzp2q_f32(a, b));
+}
 GSK_OP V loadHalf(const uint16_t *p) { return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p))); }
 GSK_OP V loadBFloat(const uint16_t *p) {
   return vreinterpretq_f32_u32(vshll_n_u16(vld1_u16(p), 16));

@@ -1,38 +1,52 @@
 /* Elementary functions and reductions over a set's inline operations (kernels_body.h). */
+
+/* The functions work on n ≤ STEP_VECS vectors in place, operation by operation: a polynomial is one chain, and vectors one
+ * after another fill the processor's queue with operations that wait. */
+#define EACH(n) GSK_UNROLL for (int i = 0; i < (n); i++)
+
+/* p[i] = c[0]·x[i]^(count−1) + … + c[count−1] */
+GSK_INLINE void polynomial(const int n, const V *x, const float *c, const int count, V *p) {
+  EACH(n) p[i] = set1(c[0]);
+  GSK_UNROLL for (int k = 1; k < count; k++) EACH(n) p[i] = fmaV(p[i], x[i], set1(c[k]));
+}
+
 /* 2^y, −125 ≤ y ≤ 126: adding 1.5·2^23 rounds to an integer; a degree-6 polynomial on the rest in [−½, ½]. */
-GSK_INLINE V exp2V(V y) {
-  V t = add(y, set1(0x1.8p23f)), f = sub(y, sub(t, set1(0x1.8p23f))), p = set1(0.000154780044f);
-  p = fmaV(p, f, set1(0.00134004317f));
-  p = fmaV(p, f, set1(0.00961799458f));
-  p = fmaV(p, f, set1(0.0555032722f));
-  p = fmaV(p, f, set1(0.240226515f));
-  p = fmaV(p, f, set1(0.693147207f));
-  p = fmaV(p, f, set1(1.0f));
-  return scale2(p, t);
+GSK_INLINE void exp2V(const int n, V *y) {
+  static const float c[] = {0.000154780044f,
+                            0.00134004317f,
+                            0.00961799458f,
+                            0.0555032722f,
+                            0.240226515f,
+                            0.693147207f,
+                            1.0f};
+  V t[STEP_VECS], p[STEP_VECS];
+  EACH(n) t[i] = add(y[i], set1(0x1.8p23f));
+  EACH(n) y[i] = sub(y[i], sub(t[i], set1(0x1.8p23f)));
+  polynomial(n, y, c, 7, p);
+  EACH(n) y[i] = scale2(p[i], t[i]);
 }
 
 /* x·Φ(x), the exact GELU. Φ(−|x|) = 2^−(1+q(|x|)) with q a degree-10 polynomial on [0, 6], so that nothing
  * cancels for negative x (max error 4e-7). */
-GSK_INLINE V geluV(V x) {
-  V a = minV(maxV(x, sub(set1(0.0f), x)), set1(6.0f)), p = set1(1.23157711e-08f);
-  p = fmaV(p, a, set1(-4.14629454e-07f));
-  p = fmaV(p, a, set1(5.93795014e-06f));
-  p = fmaV(p, a, set1(-4.52699041e-05f));
-  p = fmaV(p, a, set1(0.000164232784f));
-  p = fmaV(p, a, set1(0.000260750353f));
-  p = fmaV(p, a, set1(-0.0073000401f));
-  p = fmaV(p, a, set1(0.0527117274f));
-  p = fmaV(p, a, set1(0.459117203f));
-  p = fmaV(p, a, set1(1.15111938f));
-  p = fmaV(p, a, set1(1.0f - 3.60598743e-07f));
-  V t = exp2V(sub(set1(0.0f), p));
-  return mul(x, selectV(x, t, sub(set1(1.0f), t)));
+GSK_INLINE void geluV(const int n, V *x) {
+  static const float c[] = {1.23157711e-08f,  -4.14629454e-07f,      5.93795014e-06f,
+                            -4.52699041e-05f, 0.000164232784f,       0.000260750353f,
+                            -0.0073000401f,   0.0527117274f,         0.459117203f,
+                            1.15111938f,      1.0f - 3.60598743e-07f};
+  V a[STEP_VECS], p[STEP_VECS];
+  EACH(n) a[i] = minV(maxV(x[i], sub(set1(0.0f), x[i])), set1(6.0f));
+  polynomial(n, a, c, 11, p);
+  EACH(n) p[i] = sub(set1(0.0f), p[i]);
+  exp2V(n, p);
+  EACH(n) x[i] = mul(x[i], selectV(x[i], p[i], sub(set1(1.0f), p[i])));
 }
 
 /* x/(1+e^−x) */
-GSK_INLINE V siluV(V x) {
-  V e = exp2V(maxV(minV(mul(x, set1(-1.44269504f)), set1(126.0f)), set1(-125.0f)));
-  return divV(x, add(set1(1.0f), e));
+GSK_INLINE void siluV(const int n, V *x) {
+  V e[STEP_VECS];
+  EACH(n) e[i] = maxV(minV(mul(x[i], set1(-1.44269504f)), set1(126.0f)), set1(-125.0f));
+  exp2V(n, e);
+  EACH(n) x[i] = divV(x[i], add(set1(1.0f), e[i]));
 }
 
 /* The sum of 16 virtual lanes in one fixed order: lane i + lane i+8, then +4, +2, +1. */

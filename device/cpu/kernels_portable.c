@@ -111,6 +111,12 @@ GSK_OP void transpose(V *r) {
       r[j].x[i] = x;
     }
 }
+GSK_OP V maxRows(const V *r) {
+  V m;
+  GSK_EACH
+    m.x[i] = maxLanes(r[i]);
+  return m;
+}
 GSK_OP V loadBFloat(const uint16_t *p) {
   uint32_t b[LANES];
   GSK_EACH

@@ -36,24 +36,47 @@ static void prepareExact(const float *x, int64_t k, void *row, float *scale, int
   }
 }
 
+/* What prepareFast finds out of LANES blocks. */
+typedef struct block_ranges {
+  float q[LANES], below[LANES], scale[LANES];
+} block_ranges;
+
+/* LANES blocks side by side, zeros behind the last: a block alone is a chain of two reductions and two divisions. */
+GSK_INLINE void rangesOf(const float *x, int64_t blocks, block_ranges *r) {
+  const V zero = set1(0.0f);
+  V high[LANES], under[LANES];
+  for (int64_t b = 0; b < LANES; b++) {
+    high[b] = under[b] = zero;
+    if (b < blocks) GSK_UNROLL for (int j = 0; j < GSK_BLOCK; j += LANES) {
+        V y = load(x + b * GSK_BLOCK + j);
+        high[b] = maxV(high[b], y);
+        under[b] = maxV(under[b], sub(zero, y));
+      }
+  }
+  V low = sub(zero, maxRows(under)), range = sub(maxRows(high), low);
+  V q = selectV(sub(set1(1e-30f), range), divV(set1(255.0f), range), zero);
+  store(r->q, q);
+  store(r->below, roundV(mul(low, q)));
+  store(r->scale, divV(range, set1(255.0f)));
+}
+
 static void prepareFast(const float *x, int64_t k, uint8_t *row, float *scales, int32_t *zeros,
                         int32_t *sums) {
-  for (int64_t i = 0; i < k; i += GSK_BLOCK, x += GSK_BLOCK) {
-    V low = set1(0.0f), high = low;
-    GSK_UNROLL for (int j = 0; j < GSK_BLOCK; j += LANES) low = minV(low, load(x + j)),
-                                                          high = maxV(high, load(x + j));
-    float lo = -maxLanes(sub(set1(0.0f), low)), range = maxLanes(high) - lo,
-          q = range > 1e-30f ? 255.0f / range : 0.0f;
-    float below = __builtin_rintf(lo * q);
-    V most = set1(255.0f + below); /* code − zero must not exceed 255 − zero */
-    scales[i / GSK_BLOCK] = range / 255.0f;
-    zeros[i / GSK_BLOCK] = (int32_t)below & 0xffff;
-    for (int h = 0; h < GSK_BLOCK; h += GSK_LANES) {
-      V codes[PARTS];
-      roundLanes(x + h, q, most, codes);
-      if (sums) sums[(i + h) / GSK_LANES] = sumCodes(codes);
-      GSK_UNROLL for (int v = 0; v < PARTS; v++) codes[v] = sub(codes[v], set1(below));
-      storeBytes(row + i + h, codes);
+  block_ranges r;
+  for (int64_t block = 0, blocks = k / GSK_BLOCK; block < blocks; block++, x += GSK_BLOCK) {
+    int64_t b = block % LANES;
+    if (b == 0) rangesOf(x, blocks - block, &r);
+    scales[block] = r.scale[b];
+    zeros[block] = (int32_t)r.below[b] & 0xffff;
+    GSK_UNROLL for (int h = 0; h < GSK_BLOCK; h += GSK_LANES) {
+      V y[PARTS];
+      /* code − zero must not exceed 255 − zero */
+      if (sums) {
+        roundLanes(x + h, r.q[b], set1(255.0f + r.below[b]), y);
+        sums[block * (GSK_BLOCK / GSK_LANES) + h / GSK_LANES] = sumCodes(y);
+      }
+      EACH(PARTS) y[i] = mul(load(x + h + i * LANES), set1(r.q[b]));
+      storeAbove(row + block * GSK_BLOCK + h, y, r.below[b]);
     }
   }
 }
@@ -124,19 +147,26 @@ static void normRow(const float *x, const float *residual, const float *w, const
   }
 }
 
+/* n vectors of x, and of u, which they are multiplied with where there is a gate */
+GSK_INLINE void activateVectors(const int KIND, const int n, const float *x, const float *u,
+                                float *out) {
+  V y[STEP_VECS];
+  EACH(n) y[i] = load(x + i * LANES);
+  if (KIND == GSK_GATED_SILU) siluV(n, y);
+  else geluV(n, y);
+  EACH(n) store(out + i * LANES, KIND == GSK_GELU ? y[i] : mul(y[i], load(u + i * LANES)));
+}
+
 GSK_INLINE void activateAs(const int KIND, const float *in, float *out, int64_t n) {
-  float copy[2][GSK_LANES] __attribute__((aligned(64)));
-  for (int64_t i = 0; i < n; i += GSK_LANES) {
-    const float *xs = tail(in, i, n, 0.0f, copy[0]);
-    const float *us = KIND == GSK_GELU ? xs : tail(in + n, i, n, 0.0f, copy[1]);
-    V y[PARTS];
-    for (int v = 0; v < PARTS; v++) {
-      V x = load(xs + v * LANES);
-      y[v] = KIND == GSK_GATED_SILU ? siluV(x) : geluV(x);
-      if (KIND != GSK_GELU) y[v] = mul(y[v], load(us + v * LANES));
-    }
-    storeTail(out, i, n, y);
-  }
+  float copy[2][GSK_LANES] __attribute__((aligned(64))), last[GSK_LANES];
+  const float *up = KIND == GSK_GELU ? in : in + n;
+  int64_t i = 0;
+  for (; i + STEP_VECS * LANES <= n; i += STEP_VECS * LANES)
+    activateVectors(KIND, STEP_VECS, in + i, up + i, out + i);
+  for (; i + GSK_LANES <= n; i += GSK_LANES) activateVectors(KIND, PARTS, in + i, up + i, out + i);
+  if (i == n) return;
+  activateVectors(KIND, PARTS, tail(in, i, n, 0.0f, copy[0]), tail(up, i, n, 0.0f, copy[1]), last);
+  memcpy(out + i, last, (size_t)(n - i) * sizeof(float));
 }
 
 static void activate(int kind, const float *in, float *out, int64_t n) {
