@@ -18,7 +18,7 @@ const known = [
   { set: /^(avx2|avxvnni)$/, name: /^C4_/, stores: 1 },
   { set: /^(avx2|avxvnni)$/, name: /^activate$/, stores: 12 },
   { set: /^(avx2|avxvnni)$/, name: /^normRow$/, stores: 4 },
-  { set: /^(amx|avx512|avx512vnni)$/, name: /^activate$/, stores: 2 },
+  { set: /^(amx|avx512|avx512vnni)$/, name: /^activate$/, stores: 5 },
   { set: /^(amx|avx512|avx512vnni)$/, name: /^normRow$/, stores: 1 },
 ];
 

@@ -69,6 +69,26 @@ GSK_INLINE void sumsFast(const int MR, const int BITS, const int SUB, const char
   }
 }
 
+/* The accumulators of a tile, where they are not in registers. */
+typedef struct tile_sums {
+  float row[CODES_ROWS][TILE_VECS][LANES] __attribute__((aligned(64)));
+} tile_sums;
+
+#ifdef GSK_FAST_TILES
+#include GSK_FAST_TILES
+#else
+#define FAST_ASSEMBLY(MR, BITS, SUB, MIN, HALF) 0
+#define sumRowsFast(g, MR, row, w, next, fetched, sums)
+#endif
+
+/* Loops: of each number of rows a copy would be 0.2 MB a binary. */
+GSK_INLINE void finishTile(const gsk_linear *g, const int FAST, int64_t row, int64_t column,
+                           int rows, const tile_sums *sums) {
+  for (int i = 0; i < opaque(rows); i++)
+    for (int j = 0; j < opaque(TILE_VECS); j++)
+      finishColumns(g, FAST, row + i, column + j * LANES, load(sums->row[i][j]));
+}
+
 /* One tile: MR rows × TILE_VECS vectors of columns from `first` of panel p. */
 GSK_INLINE void tileCodes(const gsk_linear *g, const int MR, const int BITS, const int SUB,
                           const int MIN, const int HALF, const int FAST, int64_t row, int64_t p,
@@ -81,11 +101,16 @@ GSK_INLINE void tileCodes(const gsk_linear *g, const int MR, const int BITS, con
   const int lines = MR <= 4 ? 2 : 1; /* of the next panel, a row and block */
   int64_t fetched = MR * lines * GSK_ALIGN;
   const uint8_t *next = nextPanel(w, p, part, blocks, &fetched);
-  float lying[CODES_ROWS][TILE_VECS][LANES] __attribute__((aligned(64)));
+  tile_sums lying;
+  if (FAST && FAST_ASSEMBLY(MR, BITS, SUB, MIN, HALF)) {
+    sumRowsFast(g, MR, row, block, next, fetched, &lying);
+    finishTile(g, FAST, row, p * GSK_PANEL + first, MR, &lying);
+    return;
+  }
   V held[CODES_ROWS][TILE_VECS];
   GSK_UNROLL for (int i = 0; i < MR; i++) GSK_UNROLL for (int j = 0; j < TILE_VECS; j++) {
     held[i][j] = set1(0.0f);
-    if (!FAST) store(lying[i][j], held[i][j]);
+    if (!FAST) store(lying.row[i][j], held[i][j]);
   }
   for (int64_t b = 0; b < blocks; b++, a += FAST ? SUB : 2 * SUB, next += fetched) {
     VI sum[CODES_ROWS][TILE_VECS];
@@ -111,20 +136,18 @@ GSK_INLINE void tileCodes(const gsk_linear *g, const int MR, const int BITS, con
       GSK_UNROLL for (int l = 0; l < lines; l++)
           __builtin_prefetch(next + (i * lines + l) * GSK_ALIGN);
       GSK_UNROLL for (int j = 0; j < TILE_VECS; j++) {
-        if (!FAST) held[i][j] = load(lying[i][j]);
+        if (!FAST) held[i][j] = load(lying.row[i][j]);
         held[i][j] = addBlock(g, SUB, MIN, FAST, row + i, b, toFloat(sum[i][j]), s[j], m[j],
                               held[i][j]);
-        if (!FAST) store(lying[i][j], held[i][j]);
+        if (!FAST) store(lying.row[i][j], held[i][j]);
       }
     }
   }
   if (FAST) {
     GSK_UNROLL for (int i = 0; i < MR; i++) GSK_UNROLL for (int j = 0; j < TILE_VECS; j++)
         finishColumns(g, FAST, row + i, p * GSK_PANEL + first + j * LANES, held[i][j]);
-  } else { /* loops: of each number of rows a copy would be 0.2 MB a binary */
-    for (int i = 0, rows = opaque(MR); i < rows; i++)
-      for (int j = 0; j < opaque(TILE_VECS); j++)
-        finishColumns(g, FAST, row + i, p * GSK_PANEL + first + j * LANES, load(lying[i][j]));
+  } else {
+    finishTile(g, FAST, row, p * GSK_PANEL + first, MR, &lying);
   }
 }
 
