@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -111,19 +112,23 @@ func (m *product) weight(column, i int) (scaled, min float64) {
 	return float64(m.scales[at/c.SubBlock]) * float64(code), min
 }
 
-// step is the distance of neighbouring activation codes at element i of a row.
-func (m *product) step(row []float32, i int) float64 {
+// steps are the distances of neighbouring activation codes at the elements of a row.
+func (m *product) steps(row []float32) []float64 {
 	switch m.arithmetic {
 	case ExactCodes:
 		lo, hi, _ := extent(row)
-		return max(-lo, hi) / 32512
+		return slices.Repeat([]float64{max(-lo, hi) / 32512}, m.k)
 	case FastCodes:
-		lo, hi, _ := extent(row[i/32*32:][:32])
-		return (hi - lo) / 255
+		var steps []float64
+		for block := range slices.Chunk(row, 32) {
+			lo, hi, _ := extent(block)
+			steps = append(steps, slices.Repeat([]float64{(hi - lo) / 255}, 32)...)
+		}
+		return steps
 	case Words:
-		return wordsStep(row)
+		return slices.Repeat([]float64{wordsStep(row)}, m.k)
 	}
-	return 0
+	return make([]float64, m.k)
 }
 
 // extent is a row's least and greatest numbers, with 0, and its norm.
@@ -154,10 +159,7 @@ func (m *product) want(w window) (want, bound []float64) {
 	const ulp = 1.0 / (1 << 23)
 	for r := w.r0; r < w.r1; r++ {
 		row := m.x[r*m.k:][:m.k]
-		steps := make([]float64, m.k)
-		for i := range steps {
-			steps[i] = m.step(row, i)
-		}
+		steps := m.steps(row)
 		for c := w.p0 * 32; c < min(m.n, w.p1*32); c++ {
 			sum, size, quantised, weightStep := 0.0, 0.0, 0.0, m.weightStep(c)
 			for i, v := range row {
