@@ -12,7 +12,7 @@ const multiplies = /^(\{vex\} )?(vpdp|vpmadd|vfn?madd|vfmsub|tdp)/;
 
 /** What gcc 12 makes of loops that need more registers than there are: at most so many stores in one of them. */
 const known = [
-  { set: /^avx512$/, name: /^C8_.*M$/, stores: 1 },
+  { set: /^(avx512|avxvnni)$/, name: /^C8_.*M$/, stores: 1 },
   { set: /^amx$/, name: /^D4_32_F$/, stores: 1 },
   { set: /^avx2$/, name: /^D4_/, stores: 4 },
   { set: /^(avx2|avxvnni)$/, name: /^C4_/, stores: 1 },

@@ -10,6 +10,7 @@
 typedef __m256 V;
 typedef __m256i VI, VW;
 #define GSK_OP static inline __attribute__((always_inline))
+#define IN_TURN(x) __asm__ volatile("" : "+x"(x))
 GSK_OP V set1(float a) { return _mm256_set1_ps(a); }
 GSK_OP V load(const float *p) { return _mm256_loadu_ps(p); }
 GSK_OP void store(float *p, V a) { _mm256_storeu_ps(p, a); }

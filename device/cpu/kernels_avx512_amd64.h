@@ -11,6 +11,7 @@
 typedef __m512 V;
 typedef __m512i VI, VW;
 #define GSK_OP static inline __attribute__((always_inline))
+#define IN_TURN(x) __asm__ volatile("" : "+v"(x))
 GSK_OP V set1(float a) { return _mm512_set1_ps(a); }
 GSK_OP V load(const float *p) { return _mm512_loadu_ps(p); }
 GSK_OP void store(float *p, V a) { _mm512_storeu_ps(p, a); }

@@ -9,6 +9,11 @@
 /* What touches memory stays before or behind it. Compilers move loads to where they are used, and all of a kind together. */
 #define IN_ORDER() __asm__ volatile("" ::: "memory")
 
+/* A vector is computed here: clang otherwise widens codes where they are multiplied, and converts all sums at once. */
+#ifndef IN_TURN
+#define IN_TURN(x)
+#endif
+
 /* MR rows' products of one unit of k, their activations at a + i·stride, and the codes in w. */
 #define DOT_ROWS(OP, LOAD, TYPE, w)                                                    \
   GSK_UNROLL for (int i = 0; i < MR; i++) {                                            \
@@ -24,15 +29,17 @@ GSK_INLINE void loadUnit(const uint8_t *codes, VW *v) {
 /* exact: sums of MR rows of int16 from a and a sub-block's codes. Codes of 8 bits are widened a unit ahead: else every
  * product waits for it. (The unit behind the last is the block's scales, which are there.) */
 GSK_INLINE void sumsExact(const int MR, const int BITS, const int SUB, const char *a,
-                          int64_t stride, const uint8_t *codes, const int8_t *table,
+                          int64_t stride, const uint8_t *codes, const int8_t *table, fetch *f,
                           VI sum[][TILE_VECS]) {
   VW v[TILE_VECS], w[TILE_VECS];
   GSK_UNROLL for (int i = 0; i < MR; i++) GSK_UNROLL for (int j = 0; j < TILE_VECS; j++)
       sum[i][j] = zeroI();
   if (BITS == 8) loadUnit(codes, v);
   for (int u = opaque(SUB / 4); u > 0; u--) {
+    fetchStep(f, BITS == 8 ? 2 : 1);
     if (BITS == 8) {
       loadUnit(codes + 2 * GSK_PANEL, w);
+      GSK_UNROLL for (int j = 0; j < TILE_VECS; j++) IN_TURN(w[j]);
       IN_ORDER();
     } else {
       GSK_UNROLL for (int j = 0; j < TILE_VECS; j++)
@@ -43,6 +50,7 @@ GSK_INLINE void sumsExact(const int MR, const int BITS, const int SUB, const cha
     if (BITS == 8) {
       IN_ORDER();
       loadUnit(codes, v);
+      GSK_UNROLL for (int j = 0; j < TILE_VECS; j++) IN_TURN(v[j]);
       IN_ORDER();
     }
     DOT_ROWS(dot, pair, VI, w)
@@ -52,7 +60,8 @@ GSK_INLINE void sumsExact(const int MR, const int BITS, const int SUB, const cha
 /* fast: the same of bytes, from sums that start at −zero·(sum of the column's codes) */
 GSK_INLINE void sumsFast(const int MR, const int BITS, const int SUB, const char *a, int64_t stride,
                          const uint8_t *codes, const int8_t *table, const int32_t *zeros,
-                         int64_t zero_stride, const int16_t *columns, VI sum[][TILE_VECS]) {
+                         int64_t zero_stride, const int16_t *columns, fetch *f,
+                         VI sum[][TILE_VECS]) {
   GSK_UNROLL for (int j = 0; j < TILE_VECS; j++) {
     VW c = loadSums(columns + j * LANES);
     GSK_UNROLL for (int i = 0; i < MR; i++)
@@ -60,6 +69,7 @@ GSK_INLINE void sumsFast(const int MR, const int BITS, const int SUB, const char
   }
   for (int u = opaque(SUB / (BITS == 8 ? 4 : 8)); u > 0; u--, codes += 4 * GSK_PANEL) {
     VB v[TILE_VECS], w[TILE_VECS];
+    fetchStep(f, MR < 6 ? 2 : 1); /* in tiles of more rows a second would cost 3 % */
     GSK_UNROLL for (int j = 0; j < TILE_VECS; j++) {
       if (BITS == 8) v[j] = loadBytes(codes + j * 4 * LANES);
       else loadNibbleBytes(codes + j * 4 * LANES, table, &v[j], &w[j]);
@@ -78,7 +88,7 @@ typedef struct tile_sums {
 #include GSK_FAST_TILES
 #else
 #define FAST_ASSEMBLY(MR, BITS, SUB, MIN, HALF) 0
-#define sumRowsFast(g, MR, row, w, next, fetched, sums)
+#define sumRowsFast(g, MR, row, w, next, sums)
 #endif
 
 /* Loops: of each number of rows a copy would be 0.2 MB a binary. */
@@ -98,21 +108,22 @@ GSK_INLINE void tileCodes(const gsk_linear *g, const int MR, const int BITS, con
   const int codeBytes = GSK_PANEL * SUB * BITS / 8, numberBytes = GSK_PANEL * (HALF ? 2 : 4);
   const int64_t stride = g->a.stride, activationBlocks = w->k / GSK_BLOCK, blocks = w->k / SUB;
   const char *a = (const char *)g->a.data + row * stride;
-  const int lines = MR <= 4 ? 2 : 1; /* of the next panel, a row and block */
-  int64_t fetched = MR * lines * GSK_ALIGN;
-  const uint8_t *next = nextPanel(w, p, part, blocks, &fetched);
-  tile_sums lying;
-  if (FAST && FAST_ASSEMBLY(MR, BITS, SUB, MIN, HALF)) {
-    sumRowsFast(g, MR, row, block, next, fetched, &lying);
-    finishTile(g, FAST, row, p * GSK_PANEL + first, MR, &lying);
+  const int step = BITS == 8 || FAST ? 4 * GSK_PANEL : 2 * GSK_PANEL;
+  const int behind = numberBytes * (1 + MIN) + (FAST ? 2 * GSK_PANEL : 0);
+  fetch f = fetchOf(w, p, part, blocks * (codeBytes / step), step, behind);
+  tile_sums memory, *lying = &memory;
+  __asm__("" : "+r"(lying)); /* else clang takes it for registers, and spills */
+  if (FAST && FAST_ASSEMBLY(MR, BITS, SUB, MIN, HALF) && part != ALONE) {
+    sumRowsFast(g, MR, row, block, f.at, lying);
+    finishTile(g, FAST, row, p * GSK_PANEL + first, MR, lying);
     return;
   }
   V held[CODES_ROWS][TILE_VECS];
   GSK_UNROLL for (int i = 0; i < MR; i++) GSK_UNROLL for (int j = 0; j < TILE_VECS; j++) {
     held[i][j] = set1(0.0f);
-    if (!FAST) store(lying.row[i][j], held[i][j]);
+    if (!FAST) store(lying->row[i][j], held[i][j]);
   }
-  for (int64_t b = 0; b < blocks; b++, a += FAST ? SUB : 2 * SUB, next += fetched) {
+  for (int64_t b = 0; b < blocks; b++, a += FAST ? SUB : 2 * SUB) {
     VI sum[CODES_ROWS][TILE_VECS];
     V s[TILE_VECS], m[TILE_VECS];
     const uint8_t *codes = block + (FAST ? 4 : 2) * first, *numbers = block + codeBytes;
@@ -121,11 +132,12 @@ GSK_INLINE void tileCodes(const gsk_linear *g, const int MR, const int BITS, con
     block = numbers + numberBytes * (1 + MIN);
     if (FAST) {
       sumsFast(MR, BITS, SUB, a, stride, codes, w->form.table, g->a.zeros + at, activationBlocks,
-               (const int16_t *)block + first, sum);
+               (const int16_t *)block + first, &f, sum);
       block += 2 * GSK_PANEL;
     } else {
-      sumsExact(MR, BITS, SUB, a, stride, codes, w->form.table, sum);
+      sumsExact(MR, BITS, SUB, a, stride, codes, w->form.table, &f, sum);
     }
+    fetchBehind(&f, behind);
     GSK_UNROLL for (int j = 0; j < TILE_VECS; j++) {
       s[j] = m[j] = loadScale(numbers, HALF, first + j * LANES);
       if (MIN) m[j] = loadScale(numbers + numberBytes, HALF, first + j * LANES);
@@ -133,13 +145,14 @@ GSK_INLINE void tileCodes(const gsk_linear *g, const int MR, const int BITS, con
     GSK_UNROLL for (int i = 0; i < MR; i++) {
       if (!FAST)
         IN_ORDER(); /* row by row: all conversions first would wait for the last products */
-      GSK_UNROLL for (int l = 0; l < lines; l++)
-          __builtin_prefetch(next + (i * lines + l) * GSK_ALIGN);
       GSK_UNROLL for (int j = 0; j < TILE_VECS; j++) {
-        if (!FAST) held[i][j] = load(lying.row[i][j]);
+        if (!FAST) {
+          IN_TURN(sum[i][j]);
+          held[i][j] = load(lying->row[i][j]);
+        }
         held[i][j] = addBlock(g, SUB, MIN, FAST, row + i, b, toFloat(sum[i][j]), s[j], m[j],
                               held[i][j]);
-        if (!FAST) store(lying.row[i][j], held[i][j]);
+        if (!FAST) store(lying->row[i][j], held[i][j]);
       }
     }
   }
@@ -147,7 +160,7 @@ GSK_INLINE void tileCodes(const gsk_linear *g, const int MR, const int BITS, con
     GSK_UNROLL for (int i = 0; i < MR; i++) GSK_UNROLL for (int j = 0; j < TILE_VECS; j++)
         finishColumns(g, FAST, row + i, p * GSK_PANEL + first + j * LANES, held[i][j]);
   } else {
-    finishTile(g, FAST, row, p * GSK_PANEL + first, MR, &lying);
+    finishTile(g, FAST, row, p * GSK_PANEL + first, MR, lying);
   }
 }
 

@@ -30,7 +30,6 @@
   "vpdpbusd %%zmm25, %%zmm26, %%zmm" S1 "\n\t"
 #define FAST_ADD(A, Z, Q, S0, S1, H0, H1, ROW)        \
   "vbroadcastss " Q ", %%zmm26\n\t"                   \
-  "prefetcht0 64*" ROW "(%[next])\n\t"                \
   "vmulps %%zmm26, %%zmm24, %%zmm27\n\t"              \
   "vmulps %%zmm26, %%zmm25, %%zmm28\n\t"              \
   "vcvtdq2ps %%zmm" S0 ", %%zmm" S0 "\n\t"            \
@@ -40,47 +39,47 @@
 #define FAST_STORE(A, Z, Q, S0, S1, H0, H1, ROW)  \
   "vmovaps %%zmm" H0 ", 128*" ROW "(%[held])\n\t" \
   "vmovaps %%zmm" H1 ", 128*" ROW "+64(%[held])\n\t"
-/* the lines that four rows do not fetch (kernels_codes.h) */
-#define FAST_FETCH                                         \
-  "prefetcht0 256(%[next])\n\tprefetcht0 320(%[next])\n\t" \
-  "prefetcht0 384(%[next])\n\tprefetcht0 448(%[next])\n\t"
 
-#define FAST_TILE(ROWS, FETCH)                                                                     \
+/* clang-format off */
+#define FAST_TILE(ROWS)                                                                            \
   __asm__ volatile(                                                                                \
-      ROWS(                                                                                        \
-          FAST_CLEAR) "1:\n\t"                                                                     \
-                      "vpmovsxwd 1088(%[w]), %%zmm24\n\tvpmovsxwd 1120(%[w]), %%zmm25\n\t" ROWS(   \
-                          FAST_START) ".set gsk_unit, 0\n\t.rept 8\n\t"                            \
-                                      "vmovdqu64 128*gsk_unit(%[w]), %%zmm24\n\tvmovdqu64 "        \
-                                      "128*gsk_unit+64(%[w]), %%zmm25\n\t" ROWS(                   \
-                                          FAST_UNIT) ".set gsk_unit, gsk_unit+1\n\t.endr\n\t"      \
-                                                     "vcvtph2ps 1024(%[w]), %%zmm24\n\tvcvtph2ps " \
-                                                     "1056(%[w]), %%zmm25\n\t" ROWS(FAST_ADD)      \
-                                                         FETCH                                     \
-      "add $1152, %[w]\n\tadd $32, %[a]\n\tadd $32, %[a4]\n\tadd $4, %[z]\n\tadd $4, %[z4]\n\t"    \
-      "add $4, %[q]\n\tadd $4, %[q4]\n\tadd %[fetched], %[next]\n\tdec %[n]\n\tjnz 1b\n\t" ROWS(   \
-          FAST_STORE)                                                                              \
+      ROWS(FAST_CLEAR)                                                                             \
+      "1:\n\t"                                                                                     \
+      "vpmovsxwd 1088(%[w]), %%zmm24\n\tvpmovsxwd 1120(%[w]), %%zmm25\n\t"                         \
+      ROWS(FAST_START)                                                                             \
+      ".set gsk_unit, 0\n\t.rept 8\n\t"                                                            \
+      "prefetcht0 64*gsk_unit(%[next])\n\t"                                                        \
+      "vmovdqu64 128*gsk_unit(%[w]), %%zmm24\n\tvmovdqu64 128*gsk_unit+64(%[w]), %%zmm25\n\t"      \
+      ROWS(FAST_UNIT)                                                                              \
+      ".set gsk_unit, gsk_unit+1\n\t.endr\n\t"                                                     \
+      "vcvtph2ps 1024(%[w]), %%zmm24\n\tvcvtph2ps 1056(%[w]), %%zmm25\n\t"                         \
+      ROWS(FAST_ADD)                                                                               \
+      "add $1152, %[w]\n\tadd $512, %[next]\n\tadd $32, %[a]\n\tadd $32, %[a4]\n\t"                \
+      "add $4, %[z]\n\tadd $4, %[z4]\n\tadd $4, %[q]\n\tadd $4, %[q4]\n\tdec %[n]\n\tjnz 1b\n\t"   \
+      ROWS(FAST_STORE)                                                                             \
       : [a] "+r"(a), [a4] "+r"(a4), [z] "+r"(z), [z4] "+r"(z4), [q] "+r"(q), [q4] "+r"(q4),        \
         [w] "+r"(w), [n] "+r"(n), [next] "+r"(next)                                                \
-      : [s] "r"(s), [t] "r"(t), [fetched] "r"(fetched), [held] "r"(held)                           \
+      : [s] "r"(s), [t] "r"(t), [held] "r"(held)                                                   \
       : "cc", "memory", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8",    \
         "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15", "xmm16", "xmm17", "xmm18",   \
         "xmm19", "xmm20", "xmm21", "xmm22", "xmm23", "xmm24", "xmm25", "xmm26", "xmm27", "xmm28")
+/* clang-format on */
 
 /* Whether sumRowsFast does all blocks of a tile of this form. */
 #define FAST_ASSEMBLY(MR, BITS, SUB, MIN, HALF) \
   (MR >= 4 && BITS == 8 && SUB == GSK_BLOCK && !MIN && HALF)
 
-/* The accumulators of a tile of MR rows, 4…6, from `row` on, and 32 columns, whose panel is w. */
+/* The accumulators of a tile of MR rows, 4…6, from `row` on, and 32 columns, whose panel is w; a line a unit is
+ * fetched from next on. */
 GSK_INLINE void sumRowsFast(const gsk_linear *g, const int MR, int64_t row, const uint8_t *w,
-                            const uint8_t *next, int64_t fetched, tile_sums *held) {
+                            const uint8_t *next, tile_sums *held) {
   int64_t n = g->w->k / GSK_BLOCK, s = g->a.stride, t = n * (int64_t)sizeof(float);
   const char *a = (const char *)g->a.data + row * s, *a4 = a + 3 * s;
   const char *z = (const char *)g->a.zeros + row * t, *z4 = z + 3 * t;
   const char *q = (const char *)g->a.scales + row * t, *q4 = q + 3 * t;
   switch (MR) {
-  case 4: FAST_TILE(FAST_ROWS_4, FAST_FETCH); break;
-  case 5: FAST_TILE(FAST_ROWS_5, ""); break;
-  case 6: FAST_TILE(FAST_ROWS_6, ""); break;
+  case 4: FAST_TILE(FAST_ROWS_4); break;
+  case 5: FAST_TILE(FAST_ROWS_5); break;
+  case 6: FAST_TILE(FAST_ROWS_6); break;
   }
 }

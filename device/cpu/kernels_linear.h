@@ -37,7 +37,7 @@ GSK_INLINE void finishColumns(const gsk_linear *g, const int FAST, int64_t row, 
 
 /* Panels outside, so that a panel is read once a slab. TILE(MR) works on rows from r, panel p, columns from first; it is
  * the panel's tile number GSK_PART. */
-#define GSK_PART (first ? tiles + t : t)
+#define GSK_PART (first ? tiles + t : tiles > 1 ? t : ALONE)
 #define GSK_EACH_TILE(TILE, MOST)                                               \
   for (int64_t p = p0, n = r1 - r0, tiles = (n + MOST - 1) / MOST; p < p1; p++) \
     for (int first = 0; first < GSK_PANEL; first += TILE_VECS * LANES)          \
@@ -46,16 +46,35 @@ GSK_INLINE void finishColumns(const gsk_linear *g, const int FAST, int64_t row, 
         GSK_TILE(TILE, MOST, rows)                                              \
       }
 
-/* A model's weights do not stay in the second cache from one slab to the next: while the tiles of a panel work, the first
- * of them fetch the panel after it, `*bytes` in each of a tile's steps. Where this tile's share begins; *bytes becomes 0
- * when the tiles before it fetch everything. */
-GSK_INLINE const uint8_t *nextPanel(const gsk_matrix *w, int64_t p, int64_t part, int64_t steps,
-                                    int64_t *bytes) {
-  const uint8_t *next = w->data + (p + 1) * w->panel_bytes;
-  int64_t from = part * steps * *bytes;
-  if (from < w->panel_bytes) return next + from;
-  *bytes = 0;
-  return next;
+/* A model's weights do not stay in the second cache from one slab to the next, and the processor's own prefetchers end
+ * with a page: tiles fetch while they work. Of several tiles of a panel the first ones share the next panel, a line a
+ * step; a tile ALONE fetches all that lies AHEAD of what it reads, since nothing else hides the wait for a text of few
+ * tokens. (Lines behind the last panel are fetched, too: no fetch faults.) */
+enum { ALONE = -1, AHEAD = 4096 };
+typedef struct fetch {
+  const uint8_t *at; /* a step's first line */
+  int64_t second;    /* bytes from there to its second; 0: there is none */
+  int64_t behind;    /* bytes of lines between the last step of a block and the first of the next */
+} fetch;
+
+/* STEP: bytes of the panel that a step reads; BEHIND: those between its blocks of steps. */
+GSK_INLINE fetch fetchOf(const gsk_matrix *w, int64_t p, int64_t part, int64_t steps,
+                         const int STEP, const int BEHIND) {
+  const uint8_t *panel = w->data + p * w->panel_bytes;
+  if (part == ALONE) return (fetch){panel + AHEAD, STEP - GSK_ALIGN, BEHIND};
+  int64_t from = part * steps * GSK_ALIGN;
+  return (fetch){panel + (from < w->panel_bytes ? w->panel_bytes + from : 0), 0, 0};
+}
+
+GSK_INLINE void fetchStep(fetch *f, const int LINES) {
+  __builtin_prefetch(f->at);
+  if (LINES > 1) __builtin_prefetch(f->at + f->second);
+  f->at += GSK_ALIGN + f->second;
+}
+
+GSK_INLINE void fetchBehind(fetch *f, const int BEHIND) {
+  GSK_UNROLL for (int i = 0; i < BEHIND; i += GSK_ALIGN) __builtin_prefetch(f->at + i);
+  f->at += f->behind;
 }
 
 /* A count that the compiler does not know, so that it leaves the loop a loop: unrolled, a set takes a megabyte. */
@@ -73,16 +92,16 @@ GSK_INLINE int opaque(int n) {
 GSK_INLINE void tileFloats(const gsk_linear *g, const int MR, const int STORAGE, int64_t row,
                            int64_t p, int first, int64_t part) {
   const gsk_matrix *w = g->w;
-  int64_t fetched = GSK_ALIGN;
-  const uint8_t *next = nextPanel(w, p, part, w->k, &fetched);
+  const int step = GSK_PANEL * (STORAGE == GSK_F32 ? 4 : 2);
+  fetch f = fetchOf(w, p, part, w->k, step, 0);
   const uint8_t *panel = w->data + p * w->panel_bytes;
   const char *a = (const char *)g->a.data + row * g->a.stride;
   V acc[FLOAT_ROWS][TILE_VECS];
   GSK_UNROLL for (int i = 0; i < MR; i++) GSK_UNROLL for (int j = 0; j < TILE_VECS; j++)
       acc[i][j] = set1(0.0f);
-  for (int64_t k = 0; k < w->k; k++, next += fetched) {
+  for (int64_t k = 0; k < w->k; k++) {
     V v[TILE_VECS];
-    __builtin_prefetch(next);
+    fetchStep(&f, step / GSK_ALIGN);
     GSK_UNROLL for (int j = 0; j < TILE_VECS; j++) {
       int64_t at = k * GSK_PANEL + first + j * LANES;
       v[j] = STORAGE == GSK_F32   ? load((const float *)panel + at)
@@ -127,16 +146,14 @@ GSK_INLINE void tileWords(const gsk_linear *g, const int MR, int64_t row, int64_
   const uint8_t *panel = w->data + p * w->panel_bytes;
   const int64_t pairs = (w->k + 1) / 2, stride = g->a.stride;
   const char *a = (const char *)g->a.data + row * stride;
-  int64_t fetched = 2 * GSK_ALIGN;
-  const uint8_t *next = nextPanel(w, p, part, pairs, &fetched);
+  fetch f = fetchOf(w, p, part, pairs, 4 * GSK_PANEL, 0);
   VI sum[WORDS_ROWS][TILE_VECS], finished[WORDS_ROWS * TILE_VECS];
   GSK_UNROLL for (int i = 0; i < MR; i++) GSK_UNROLL for (int j = 0; j < TILE_VECS; j++)
       sum[i][j] = zeroI();
   panel += 4 * first;
-  for (int64_t u = 0; u < pairs; u++, a += 4, panel += 4 * GSK_PANEL, next += fetched) {
+  for (int64_t u = 0; u < pairs; u++, a += 4, panel += 4 * GSK_PANEL) {
     VW v[TILE_VECS];
-    __builtin_prefetch(next);
-    __builtin_prefetch(next + GSK_ALIGN);
+    fetchStep(&f, 2);
     GSK_UNROLL for (int j = 0; j < TILE_VECS; j++)
         memcpy(&v[j], panel + j * sizeof(VW), sizeof(VW));
     GSK_UNROLL for (int i = 0; i < MR; i++) {

@@ -30,7 +30,7 @@ func BenchmarkEncoderF16(b *testing.B) {
 func benchmarkShapes(b *testing.B, file string) {
 	for _, p := range []device.Precision{device.Exact, device.Fast} {
 		for threads := 1; threads <= 2; threads++ {
-			for _, shape := range [][2]int{{1, 16}, {1, 32}, {32, 16}, {8, 64}, {32, 128}, {1, 512}, {8, 512}} {
+			for _, shape := range [][2]int{{1, 4}, {1, 8}, {1, 16}, {1, 32}, {32, 16}, {8, 64}, {32, 128}, {1, 512}, {8, 512}} {
 				b.Run(fmt.Sprintf("%s/%d_threads/%dx%d", precisionNames[p], threads, shape[0], shape[1]), func(b *testing.B) {
 					benchmarkEncoder(b, file, p, threads, shape[0], shape[1])
 				})
