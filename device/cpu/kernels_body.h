@@ -31,7 +31,9 @@
  */
 #include <string.h>
 
+#ifndef GSK_INLINE
 #define GSK_INLINE static inline __attribute__((always_inline))
+#endif
 #ifndef GSK_UNROLL
 #define GSK_UNROLL _Pragma("GCC unroll 16")
 #endif

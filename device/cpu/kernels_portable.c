@@ -9,7 +9,9 @@
 #define TILE_ROWS 2
 #define TILE_VECS 1
 #define ATTEND_VECS 4
-#define GSK_UNROLL /* a small library matters more here */
+/* a small library matters more here: one copy of each function, whatever its constants, and loops */
+#define GSK_INLINE static __attribute__((noinline))
+#define GSK_UNROLL
 
 typedef struct {
   float x[LANES];
