@@ -161,6 +161,7 @@ GSK_INLINE void tileWords(const gsk_linear *g, const int MR, int64_t row, int64_
       GSK_UNROLL for (int j = 0; j < TILE_VECS; j++) sum[i][j] = dot(sum[i][j], x, v[j]);
     }
   }
+  /* a copy: sums whose address is taken would not stay in registers */
   GSK_UNROLL for (int i = 0; i < MR; i++) GSK_UNROLL for (int j = 0; j < TILE_VECS; j++)
       finished[i * TILE_VECS + j] = sum[i][j];
   finishWords(g, finished, opaque(MR), row, p, first);
