@@ -40,12 +40,13 @@
 #pragma GCC visibility push(hidden)
 
 enum {
-  GSK_PANEL = 32,     /* output columns of a panel */
-  GSK_LANES = 16,     /* virtual lanes of a reduction */
-  GSK_BLOCK = 32,     /* k of an activation block in fast precision */
-  GSK_SLAB = 96,      /* rows that go through a run of row-local steps together: they stay in L2 */
-  GSK_ALIGN = 64,     /* bytes; of every buffer and row stride */
-  GSK_QUERY_ROWS = 6, /* query rows whose scores are held together */
+  GSK_PANEL = 32, /* output columns of a panel */
+  GSK_LANES = 16, /* virtual lanes of a reduction */
+  GSK_BLOCK = 32, /* k of an activation block in fast precision */
+  GSK_SLAB = 96,  /* rows that go through a run of row-local steps together: they stay in L2 */
+  GSK_ALIGN = 64, /* bytes; of every buffer and row stride */
+  GSK_KEYS = 64,  /* keys whose scores are held together, in attention */
+  GSK_GROUP = 32, /* most queries that go over them together */
   GSK_WORDS_K = 1 << 16, /* longest column of words: packing holds one of float32 */
   GSK_ACTIVATION_MAX =
       32512 /* int16 activations: 256·127, so that ARM can split them into two int8 */
@@ -134,8 +135,9 @@ typedef struct gsk_kernel_set {
   void (*activate)(int kind, const float *in, float *out, int64_t n);
   /* rotates heads·size columns in place; table: [size/2][2] cos, sin */
   void (*rotate)(float *row, const float *table, int64_t heads, int64_t size);
-  /* heads [h0, h1) */
+  /* heads [h0, h1); fast: in codes */
   void (*attention)(const gsk_attention *args, int64_t h0, int64_t h1);
+  void (*attention_fast)(const gsk_attention *args, int64_t h0, int64_t h1);
   /* out = mean over rows of x */
   void (*mean)(const float *x, int64_t stride, int64_t rows, float *out, int64_t n);
 } gsk_kernel_set;
@@ -150,10 +152,10 @@ extern const gsk_kernel_set gsk_neon, gsk_neondot;
 
 static inline int64_t gsk_up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
 
-/* floats that attention needs: keys, values, scores and results of six query rows */
+/* floats that attention needs: keys and values, and a group's queries, results and scores */
 static inline int64_t gsk_attention_scratch(int64_t rows, int64_t head_size) {
   int64_t l = gsk_up(rows, GSK_LANES), d = gsk_up(head_size, GSK_LANES);
-  return 2 * l * d + GSK_QUERY_ROWS * (l + d);
+  return 2 * l * d + GSK_GROUP * (2 * d + GSK_KEYS) + d;
 }
 
 /* of a column's scale and min of a sub-block */

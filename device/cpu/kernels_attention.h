@@ -1,158 +1,367 @@
-/* Attention of one text, head by head; see kernels_body.h.
+/* Attention of one text, head by head; see kernels_body.h. A lane is a query: scores, weights and results stand
+ * transposed, and every reduction goes from vector to vector.
  *
- *   keys    ─transposed, times scale·log2 e─▶ panels [size][KEYS]: a tile's keys stand side by side
- *   values  ─copied──▶ [rows][wide]: line after line, where the activations have one a page
- *   6 query rows × a panel  ─▶ scores [6][width], all keys of the text: no L×L buffer, no rescaling
- *   softmax: the largest score comes out of the tiles; one pass for the powers and their sum
- *   6 rows of powers × values ─▶ result, times the inverse of the sum
+ *   queries  a group of ATTEND_VECS vectors ─transposed─▶ [size][group]
+ *   keys     64 at a time: scores [64][group] ─▶ weights 2^(score − largest) [64][group] ─▶ results [size][group],
+ *            of earlier blocks less as the largest score grows: nothing but keys and values is as long as the text
+ *   results  ─times the inverse of the sum of weights, transposed─▶ rows
+ *
+ * exact: float32. fast: queries, keys, weights and values are codes, two to a lane's int32, and a block's sums are
+ * exact; a query has its own scale, the keys have one, values one a column. Weights are codes beside the largest
+ * of their own block, so that the many small ones beside a large one do not vanish in a long text.
  */
-enum { KEYS = ATTEND_VECS * LANES }; /* of a panel; a multiple of GSK_LANES */
+enum {
+  KEYS = GSK_KEYS,
+  /* codes of weights and values: 64 products of 2^14·(1 + the error of exp2Codes) and VALUE_MAX stay in int32 */
+  WEIGHT_BITS = 14,
+  VALUE_MAX = 2047,
+};
+_Static_assert(ATTEND_VECS <= STEP_VECS && 2 * ATTEND_CODES_VECS <= STEP_VECS,
+               "the elementary functions take no more vectors");
 
-/* One head of a text; wide and width are size and rows up to whole 16. */
+/* One head of a text, and where its parts lie. */
 typedef struct head {
-  const float *query;
-  int64_t stride, size, wide, rows, width;
-  float *keys, *values, *scores;
+  const float *q, *k, *v;
+  int64_t stride, size, wide, rows; /* wide: size up to whole 16 */
+  float factor;                     /* of scores, to exponents of 2 */
+  /* 4 bytes a place: floats, or in fast two codes. keys and values [rows][wide], in fast keys [rows][wide/2] and
+   * values [rows/2][wide]; scores and weights [KEYS][group], queries and results [size][group] */
+  float *keys, *values, *queries, *scores, *results;
+  float *value_scales; /* fast: [wide] */
 } head;
 
-/* Panels of KEYS keys, and behind the last whole one panels of 16: where key `key`, a multiple of a panel, begins. */
-GSK_INLINE int64_t panelOf(const head *h, int64_t key, int64_t *stride) {
-  int64_t whole = h->width / KEYS * KEYS;
-  *stride = key < whole ? KEYS : GSK_LANES;
-  int64_t within = key % *stride;
-  return (key - within) * h->size + within;
+/* What the queries of a group know of the blocks of keys behind them. */
+typedef struct group_state {
+  V factor[ATTEND_VECS]; /* fast: of products of codes, to exponents of 2 */
+  V most[ATTEND_VECS], total[ATTEND_VECS];
+} group_state;
+
+/* LANES numbers of which `count` are there, the others zeros. */
+GSK_INLINE V loadUpTo(const float *p, int64_t count) {
+  if (count >= LANES) return load(p);
+  float lane[LANES] = {0};
+  for (int64_t i = 0; i < count; i++) lane[i] = p[i];
+  return load(lane);
 }
 
-/* Keys [r, r + LANES) to their panel; those that are not there are zeros. */
-GSK_INLINE void packKeys(const head *h, const float *k, float factor, int64_t r) {
-  int64_t stride, at = panelOf(h, r, &stride), d = 0;
-  for (; d + LANES <= h->size; d += LANES) {
-    V block[LANES];
-    GSK_UNROLL for (int i = 0; i < LANES; i++)
-        block[i] = r + i < h->rows ? load(k + i * h->stride + d) : set1(0.0f);
-    transpose(block);
-    GSK_UNROLL for (int i = 0; i < LANES; i++)
-        store(h->keys + at + (d + i) * stride, mul(block[i], set1(factor)));
+GSK_INLINE void storeUpTo(float *p, int64_t count, V a) {
+  if (count >= LANES) {
+    store(p, a);
+    return;
   }
-  for (; d < h->size; d++)
-    for (int i = 0; i < LANES; i++)
-      h->keys[at + d * stride + i] = r + i < h->rows ? k[i * h->stride + d] * factor : 0.0f;
+  float lane[LANES];
+  store(lane, a);
+  memcpy(p, lane, (size_t)count * sizeof(float));
 }
 
-GSK_INLINE void packHead(const head *h, const float *k, const float *v, float factor) {
-  for (int64_t r = 0; r < h->width; r += LANES) packKeys(h, k + r * h->stride, factor, r);
-  for (int64_t r = 0; r < h->rows; r++) {
-    memcpy(h->values + r * h->wide, v + r * h->stride, (size_t)h->size * sizeof(float));
-    for (int64_t d = h->size; d < h->wide; d++) h->values[r * h->wide + d] = 0.0f;
-  }
+GSK_INLINE V magnitude(V a) { return maxV(a, sub(set1(0.0f), a)); }
+
+/* most/top, and 0 where top is too small to divide by: its reciprocal would be infinite. */
+GSK_INLINE V inverseScale(V top, float most) {
+  return selectV(sub(set1(1e-30f), top), divV(set1(most), top), set1(0.0f));
 }
 
-/* acc[i][j] += a[i][t]·b[t][j], t upwards: both products. */
-GSK_INLINE void multiply(const int MR, const int VECS, const float *a, int64_t a_stride,
-                         const float *b, int64_t b_stride, int64_t n, V acc[][ATTEND_VECS]) {
-  for (int64_t t = 0; t < n; t++) {
+/* Largest code of queries and keys: `size` products of two stay in int32. */
+GSK_INLINE float queryMax(int64_t size) {
+  float most = __builtin_floorf(__builtin_sqrtf(2147483000.0f / (float)size));
+  return most < GSK_ACTIVATION_MAX ? most : GSK_ACTIVATION_MAX;
+}
+
+/* acc[i][j] += a[i·row + t·step]·b[t][j], ATTEND_ROWS rows, t upwards: scores and results. */
+GSK_INLINE void multiply(const int VECS, const float *a, int64_t row, int64_t step, const float *b,
+                         int64_t n, V acc[][ATTEND_VECS]) {
+  for (int64_t t = 0; t < n; t++, a += step, b += VECS * LANES) {
     V v[ATTEND_VECS];
-    GSK_UNROLL for (int j = 0; j < VECS; j++) v[j] = load(b + t * b_stride + j * LANES);
-    GSK_UNROLL for (int i = 0; i < MR; i++) {
-      V x = set1(a[i * a_stride + t]);
+    GSK_UNROLL for (int j = 0; j < VECS; j++) v[j] = load(b + j * LANES);
+    GSK_UNROLL for (int i = 0; i < ATTEND_ROWS; i++) {
+      V x = set1(a[i * row]);
       GSK_UNROLL for (int j = 0; j < VECS; j++) acc[i][j] = fmaV(x, v[j], acc[i][j]);
     }
   }
 }
 
-/* Scores of MR query rows and VECS vectors of keys; the largest go to `most`. Keys that are not there start so
- * low that their powers vanish beside the largest's 1. */
-GSK_INLINE void scoreTile(const int MR, const int VECS, const head *h, int64_t row, int64_t key,
-                          const float *lows, V *most) {
-  V acc[GSK_QUERY_ROWS][ATTEND_VECS];
-  const float *start = key + VECS * LANES == h->width ? lows + KEYS + GSK_LANES - VECS * LANES
-                                                      : lows;
-  GSK_UNROLL for (int j = 0; j < VECS; j++) {
-    V s = load(start + j * LANES);
-    GSK_UNROLL for (int i = 0; i < MR; i++) acc[i][j] = s;
-  }
-  multiply(MR, VECS, h->query + row * h->stride, h->stride, h->keys + key * h->size, VECS * LANES,
-           h->size, acc);
-  GSK_UNROLL for (int i = 0; i < MR; i++) GSK_UNROLL for (int j = 0; j < VECS; j++) {
-    store(h->scores + i * h->width + key + j * LANES, acc[i][j]);
-    most[i] = maxV(most[i], acc[i][j]);
-  }
-}
-
-GSK_INLINE void valueTile(const int MR, const int VECS, const head *h, const float *inverse,
-                          int64_t column, float *out, int64_t out_stride) {
-  V acc[GSK_QUERY_ROWS][ATTEND_VECS];
-  GSK_UNROLL for (int i = 0; i < MR; i++) GSK_UNROLL for (int j = 0; j < VECS; j++)
-      acc[i][j] = set1(0.0f);
-  multiply(MR, VECS, h->scores, h->width, h->values + column, h->wide, h->rows, acc);
-  GSK_UNROLL for (int i = 0; i < MR; i++) GSK_UNROLL for (int j = 0; j < VECS; j++)
-      store(out + i * out_stride + column + j * LANES, mul(acc[i][j], set1(inverse[i])));
-}
-
-/* Scores to powers 2^(score − most), not yet divided by their sum; 1/sum. */
-GSK_INLINE float softmaxRow(float *s, int64_t width, V most) {
-  V sum[PARTS], top = set1(maxLanes(most));
-  GSK_UNROLL for (int v = 0; v < PARTS; v++) sum[v] = set1(0.0f);
-  for (int64_t j = 0; j < width; j += GSK_LANES) GSK_UNROLL for (int v = 0; v < PARTS; v++) {
-      V e = maxV(sub(load(s + j + v * LANES), top), set1(-125.0f));
-      exp2V(1, &e);
-      store(s + j + v * LANES, e);
-      sum[v] = add(sum[v], e);
+/* The same of codes, in pairs. */
+GSK_INLINE void multiplyCodes(const int VECS, const float *a, int64_t row, int64_t step,
+                              const float *b, int64_t n, V out[][ATTEND_VECS]) {
+  VI acc[ATTEND_ROWS][ATTEND_VECS];
+  GSK_UNROLL for (int i = 0; i < ATTEND_ROWS; i++) GSK_UNROLL for (int j = 0; j < VECS; j++)
+      acc[i][j] = zeroI();
+  for (int64_t t = 0; t < n; t++, a += step, b += VECS * LANES) {
+    VW v[ATTEND_VECS];
+    GSK_UNROLL for (int j = 0; j < VECS; j++) memcpy(&v[j], b + j * LANES, sizeof(VW));
+    GSK_UNROLL for (int i = 0; i < ATTEND_ROWS; i++) {
+      VI x = pair(a + i * row);
+      GSK_UNROLL for (int j = 0; j < VECS; j++) acc[i][j] = dot(acc[i][j], x, v[j]);
     }
-  return 1.0f / fold(sum);
-}
-
-GSK_INLINE void attendRows(const int MR, const head *h, int64_t row, const float *lows, float *out,
-                           int64_t out_stride) {
-  V most[GSK_QUERY_ROWS];
-  GSK_UNROLL for (int i = 0; i < MR; i++) most[i] = set1(-3.0e38f);
-  int64_t key = 0, column = 0;
-  for (; key + KEYS <= h->width; key += KEYS) scoreTile(MR, ATTEND_VECS, h, row, key, lows, most);
-  for (; key < h->width; key += GSK_LANES) scoreTile(MR, PARTS, h, row, key, lows, most);
-  float inverse[GSK_QUERY_ROWS];
-  for (int i = 0; i < MR; i++) inverse[i] = softmaxRow(h->scores + i * h->width, h->width, most[i]);
-  for (; column + KEYS <= h->wide; column += KEYS)
-    valueTile(MR, ATTEND_VECS, h, inverse, column, out, out_stride);
-  if (KEYS > 32) /* head size 32 */
-    for (; column + 32 <= h->wide; column += 32)
-      valueTile(MR, 32 / LANES, h, inverse, column, out, out_stride);
-  for (; column < h->wide; column += GSK_LANES)
-    valueTile(MR, PARTS, h, inverse, column, out, out_stride);
-}
-
-/* Query rows [row, row + MR); results of a size that is no multiple of 16 are cut out of whole vectors. */
-GSK_INLINE void attendTo(const int MR, const head *h, int64_t row, const float *lows, float *out,
-                         int64_t out_stride) {
-  float *to = out + row * out_stride;
-  if (h->size == h->wide) {
-    attendRows(MR, h, row, lows, to, out_stride);
-    return;
   }
-  float *whole = h->scores + GSK_QUERY_ROWS * h->width;
-  attendRows(MR, h, row, lows, whole, h->wide);
-  for (int i = 0; i < MR; i++)
-    memcpy(to + i * out_stride, whole + i * h->wide, (size_t)h->size * sizeof(float));
+  GSK_UNROLL for (int i = 0; i < ATTEND_ROWS; i++) GSK_UNROLL for (int j = 0; j < VECS; j++)
+      out[i][j] = toFloat(acc[i][j]);
+}
+
+/* Tiles of keys are whole: zeros behind the last. `row` floats to a key. */
+GSK_INLINE void endKeys(const head *h, int64_t row) {
+  for (int64_t r = h->rows; r % ATTEND_ROWS; r++)
+    memset(h->keys + r * row, 0, (size_t)row * sizeof(float));
+}
+
+/* Rows of keys and values lie a page apart, where no processor fetches ahead by itself. */
+GSK_INLINE void fetchAhead(const float *row, int64_t stride) {
+  __builtin_prefetch(row + 8 * stride);
+}
+
+/* exact: keys and values as they are, line after line. */
+GSK_INLINE void packFloats(const head *h) {
+  for (int64_t r = 0; r < h->rows; r++)
+    for (int64_t d = 0; d < h->wide; d += LANES) {
+      const float *k = h->k + r * h->stride + d, *v = h->v + r * h->stride + d;
+      fetchAhead(k, h->stride), fetchAhead(v, h->stride);
+      store(h->keys + r * h->wide + d, loadUpTo(k, h->size - d));
+      store(h->values + r * h->wide + d, loadUpTo(v, h->size - d));
+    }
+  endKeys(h, h->wide);
+}
+
+/* fast: the largest magnitudes of LANES columns of keys and of values. */
+GSK_INLINE void largestOf(const head *h, int64_t d, V *key, V *value) {
+  const V zero = set1(0.0f);
+  V high[2] = {zero, zero}, low[2] = {zero, zero};
+  const float *from[2] = {h->k + d, h->v + d};
+  for (int64_t r = 0; r < h->rows; r++) EACH(2) {
+      V x = loadUpTo(from[i] + r * h->stride, h->size - d);
+      fetchAhead(from[i] + r * h->stride, h->stride);
+      high[i] = maxV(high[i], x);
+      low[i] = minV(low[i], x);
+    }
+  *key = maxV(high[0], sub(zero, low[0]));
+  *value = maxV(high[1], sub(zero, low[1]));
+}
+
+/* fast: codes of LANES columns of values, those of two keys together. */
+GSK_INLINE void packValueCodes(const head *h, int64_t d, V top) {
+  const float *v = h->v + d;
+  int64_t left = h->size - d, r = 0;
+  V q = inverseScale(top, VALUE_MAX);
+  store(h->value_scales + d, mul(top, set1(1.0f / VALUE_MAX)));
+  for (; r < h->rows; r += 2) {
+    V even = loadUpTo(v + r * h->stride, left);
+    V odd = r + 1 < h->rows ? loadUpTo(v + (r + 1) * h->stride, left) : set1(0.0f);
+    storePairs(h->values + r / 2 * h->wide + d, mul(even, q), mul(odd, q));
+  }
+}
+
+/* fast: codes of keys and values; the scale of the keys', which is that of the largest of all. */
+GSK_INLINE float packCodes(const head *h) {
+  float copy[GSK_LANES] __attribute__((aligned(64)));
+  V top = set1(0.0f), key, value;
+  for (int64_t d = 0; d < h->wide; d += LANES) {
+    largestOf(h, d, &key, &value);
+    top = maxV(top, key);
+    packValueCodes(h, d, value);
+  }
+  float largest = maxLanes(top), most = queryMax(h->size);
+  float q = largest > 1e-30f ? most / largest : 0.0f;
+  for (int64_t r = 0; r < h->rows; r++)
+    for (int64_t d = 0; d < h->size; d += GSK_LANES) {
+      V codes[PARTS];
+      roundLanes(tail(h->k + r * h->stride, d, h->size, 0.0f, copy), q, set1(most), codes);
+      storeShorts((int16_t *)h->keys + r * h->wide + d, codes);
+    }
+  endKeys(h, h->wide / 2);
+  return largest / most;
+}
+
+/* Queries [row, row + VECS·LANES), transposed; rows that are not there are zeros. */
+GSK_INLINE void packQueries(const int FAST, const int VECS, const head *h, int64_t row,
+                            group_state *s) {
+  const int64_t group = VECS * LANES;
+  GSK_UNROLL for (int j = 0; j < VECS; j++) {
+    V top = set1(0.0f);
+    int64_t first = row + j * LANES;
+    for (int64_t d = 0; d < h->size; d += LANES) {
+      V block[LANES];
+      GSK_UNROLL for (int i = 0; i < LANES; i++)
+          block[i] = first + i < h->rows ? loadUpTo(h->q + (first + i) * h->stride + d, h->size - d)
+                                         : set1(0.0f);
+      transpose(block);
+      GSK_UNROLL for (int i = 0; i < LANES; i++) {
+        if (FAST) top = maxV(top, magnitude(block[i]));
+        else block[i] = mul(block[i], set1(h->factor));
+        store(h->queries + (d + i) * group + j * LANES, block[i]);
+      }
+    }
+    if (!FAST) continue;
+    float most = queryMax(h->size);
+    V q = inverseScale(top, most);
+    s->factor[j] = minV(mul(mul(top, set1(1.0f / most)), set1(h->factor)), set1(1e30f));
+    for (int64_t d = 0; d < h->size; d += 2) { /* in place: a pair of rows becomes one */
+      V even = load(h->queries + d * group + j * LANES),
+        odd = load(h->queries + (d + 1) * group + j * LANES);
+      storePairs(h->queries + d / 2 * group + j * LANES, mul(even, q), mul(odd, q));
+    }
+  }
+}
+
+/* Scores of ATTEND_ROWS keys; the largest of the `count` that are there go to `most`. */
+GSK_INLINE void scoreTile(const int FAST, const int VECS, const head *h, int64_t key, int64_t at,
+                          int64_t count, V *most) {
+  V acc[ATTEND_ROWS][ATTEND_VECS];
+  int64_t row = FAST ? h->wide / 2 : h->wide;
+  const float *keys = h->keys + (key + at) * row;
+  if (FAST) {
+    multiplyCodes(VECS, keys, row, 1, h->queries, (h->size + 1) / 2, acc);
+  } else {
+    GSK_UNROLL for (int i = 0; i < ATTEND_ROWS; i++) GSK_UNROLL for (int j = 0; j < VECS; j++)
+        acc[i][j] = set1(0.0f);
+    multiply(VECS, keys, row, 1, h->queries, h->size, acc);
+  }
+  float *scores = h->scores + at * VECS * LANES;
+  GSK_UNROLL for (int i = 0; i < ATTEND_ROWS; i++) GSK_UNROLL for (int j = 0; j < VECS; j++)
+      store(scores + (i * VECS + j) * LANES, acc[i][j]);
+  if (count > ATTEND_ROWS) count = ATTEND_ROWS;
+  for (int64_t i = 0; i < count; i++)
+    GSK_UNROLL for (int j = 0; j < VECS; j++)
+        most[j] = maxV(most[j], load(scores + (i * VECS + j) * LANES));
+}
+
+/* 2^(d·factor + WEIGHT_BITS), d ≤ 0: the sum's fraction is rounded off by adding 1.5·2^23; a degree-3 polynomial on
+ * the rest in [−½, ½] (max error 7.5e-5). */
+GSK_INLINE void exp2Codes(const int n, V *d, const V *factor) {
+  static const float c[] = {0.05517167f, 0.24261113f, 0.69326097f, 0.99992806f};
+  const V rounding = set1(0x1.8p23f + WEIGHT_BITS);
+  V t[STEP_VECS], p[STEP_VECS];
+  EACH(n) t[i] = fmaV(d[i], factor[i], rounding);
+  EACH(n) d[i] = fmaV(d[i], factor[i], sub(rounding, t[i]));
+  polynomial(n, d, c, 4, p);
+  EACH(n) d[i] = scale2(p[i], t[i]);
+}
+
+/* Scores of n keys to weights 2^(score − top), in place; their sum. */
+GSK_INLINE void weigh(const int VECS, float *scores, int64_t n, const V *top, V *sum) {
+  for (int64_t k = 0; k < n; k++, scores += VECS * LANES) {
+    V e[ATTEND_VECS];
+    EACH(VECS) e[i] = maxV(sub(load(scores + i * LANES), top[i]), set1(-125.0f));
+    exp2V(VECS, e);
+    EACH(VECS) store(scores + i * LANES, e[i]);
+    EACH(VECS) sum[i] = add(sum[i], e[i]);
+  }
+}
+
+/* fast: codes of weights, those of two keys together. */
+GSK_INLINE void weighCodes(const int VECS, float *scores, int64_t n, const V *top, const V *factor,
+                           V *sum) {
+  V low[ATTEND_VECS], f[2 * ATTEND_VECS];
+  EACH(VECS) low[i] = divV(set1(-24.0f), factor[i]); /* far below half a code */
+  EACH(2 * VECS) f[i] = factor[i % VECS];
+  for (int64_t k = 0; k < n; k += 2) {
+    V e[2 * ATTEND_VECS];
+    EACH(2 * VECS)
+    e[i] = maxV(sub(load(scores + (k * VECS + i) * LANES), top[i % VECS]), low[i % VECS]);
+    exp2Codes(2 * VECS, e, f);
+    if (k + 1 == n) EACH(VECS) e[VECS + i] = set1(0.0f);
+    EACH(2 * VECS) sum[i % VECS] = add(sum[i % VECS], e[i]);
+    EACH(VECS) storePairs(scores + (k / 2 * VECS + i) * LANES, e[i], e[VECS + i]);
+  }
+}
+
+/* Results of columns [d, d + ATTEND_ROWS) from n keys' weights, and of the keys before them. */
+GSK_INLINE void valueTile(const int FAST, const int VECS, const head *h, int64_t d, int64_t key,
+                          int64_t n, const V *before, const V *own) {
+  V acc[ATTEND_ROWS][ATTEND_VECS];
+  float *results = h->results + d * VECS * LANES;
+  if (FAST)
+    multiplyCodes(VECS, h->values + key / 2 * h->wide + d, 1, h->wide, h->scores, (n + 1) / 2, acc);
+  GSK_UNROLL for (int i = 0; i < ATTEND_ROWS; i++) GSK_UNROLL for (int j = 0; j < VECS; j++) {
+    V old = key ? load(results + (i * VECS + j) * LANES) : set1(0.0f);
+    acc[i][j] = FAST ? fmaV(acc[i][j], own[j], mul(old, before[j])) : mul(old, before[j]);
+  }
+  if (!FAST) multiply(VECS, h->values + key * h->wide + d, 1, h->wide, h->scores, n, acc);
+  GSK_UNROLL for (int i = 0; i < ATTEND_ROWS; i++) GSK_UNROLL for (int j = 0; j < VECS; j++)
+      store(results + (i * VECS + j) * LANES, acc[i][j]);
+}
+
+/* 2^((a − b)·factor), a ≤ b. */
+GSK_INLINE void fraction(const int FAST, const int VECS, const V *a, const V *b, const V *factor,
+                         V *out) {
+  EACH(VECS) out[i] = sub(a[i], b[i]);
+  if (FAST) EACH(VECS) out[i] = mul(out[i], factor[i]);
+  EACH(VECS) out[i] = maxV(out[i], set1(-125.0f));
+  exp2V(VECS, out);
+}
+
+GSK_INLINE void attendBlock(const int FAST, const int VECS, const head *h, int64_t key,
+                            group_state *s) {
+  V top[ATTEND_VECS], next[ATTEND_VECS], sum[ATTEND_VECS], before[ATTEND_VECS], own[ATTEND_VECS];
+  int64_t n = h->rows - key < KEYS ? h->rows - key : KEYS;
+  EACH(VECS) top[i] = set1(-3.0e38f), sum[i] = set1(0.0f);
+  for (int64_t at = 0; at < n; at += ATTEND_ROWS) scoreTile(FAST, VECS, h, key, at, n - at, top);
+  EACH(VECS) next[i] = maxV(s->most[i], top[i]);
+  fraction(FAST, VECS, s->most, next, s->factor, before);
+  if (FAST) {
+    fraction(FAST, VECS, top, next, s->factor, own);
+    weighCodes(VECS, h->scores, n, top, s->factor, sum);
+    EACH(VECS) sum[i] = mul(sum[i], own[i]);
+  } else {
+    weigh(VECS, h->scores, n, next, sum);
+  }
+  EACH(VECS) s->total[i] = fmaV(s->total[i], before[i], sum[i]), s->most[i] = next[i];
+  for (int64_t d = 0; d < h->size; d += ATTEND_ROWS)
+    valueTile(FAST, VECS, h, d, key, n, before, own);
+}
+
+/* Results divided by the sums of weights, row by row. */
+GSK_INLINE void finishGroup(const int FAST, const int VECS, const head *h, int64_t row,
+                            const group_state *s, float *out, int64_t out_stride) {
+  GSK_UNROLL for (int j = 0; j < VECS; j++) {
+    int64_t first = row + j * LANES;
+    V inverse = divV(set1(1.0f), s->total[j]);
+    for (int64_t d = 0; d < h->size; d += LANES) {
+      V block[LANES];
+      GSK_UNROLL for (int i = 0; i < LANES; i++) {
+        V scale = FAST ? mul(inverse, set1(h->value_scales[d + i])) : inverse;
+        block[i] = mul(load(h->results + ((d + i) * VECS + j) * LANES), scale);
+      }
+      transpose(block);
+      GSK_UNROLL for (int i = 0; i < LANES; i++) if (first + i < h->rows)
+          storeUpTo(out + (first + i) * out_stride + d, h->size - d, block[i]);
+    }
+  }
+}
+
+GSK_INLINE void attendGroup(const int FAST, const int VECS, const head *h, int64_t row, float *out,
+                            int64_t out_stride) {
+  group_state s;
+  EACH(VECS) s.most[i] = set1(-3.0e38f), s.total[i] = set1(0.0f);
+  packQueries(FAST, VECS, h, row, &s);
+  for (int64_t key = 0; key < h->rows; key += KEYS) attendBlock(FAST, VECS, h, key, &s);
+  finishGroup(FAST, VECS, h, row, &s, out, out_stride);
+}
+
+GSK_INLINE void attend(const int FAST, const int VECS, const gsk_attention *g, int64_t h0,
+                       int64_t h1) {
+  int64_t size = g->head_size, columns = g->heads * size, l = gsk_up(g->rows, GSK_LANES);
+  head h = {.stride = g->stride, .size = size, .wide = gsk_up(size, GSK_LANES), .rows = g->rows};
+  h.keys = g->scratch, h.values = h.keys + l * h.wide, h.queries = h.values + l * h.wide;
+  h.results = h.queries + h.wide * GSK_GROUP, h.scores = h.results + h.wide * GSK_GROUP;
+  h.value_scales = h.scores + KEYS * GSK_GROUP;
+  for (int64_t i = h0; i < h1; i++) {
+    float *out = g->out + i * size;
+    h.q = g->qkv + i * size, h.k = h.q + columns, h.v = h.k + columns;
+    h.factor = g->scale * 1.44269504f; /* exp(x) = 2^(x·log2 e) */
+    if (FAST) h.factor *= packCodes(&h);
+    else packFloats(&h);
+    int64_t r = 0;
+    for (; r + (VECS - 1) * LANES < h.rows; r += VECS * LANES)
+      attendGroup(FAST, VECS, &h, r, out, g->out_stride);
+    if (VECS > 2 && r + LANES < h.rows)
+      attendGroup(FAST, 2, &h, r, out, g->out_stride), r += 2 * LANES;
+    if (r < h.rows) attendGroup(FAST, 1, &h, r, out, g->out_stride);
+  }
 }
 
 static void attention(const gsk_attention *g, int64_t h0, int64_t h1) {
-  int64_t size = g->head_size, columns = g->heads * size;
-  head h = {.stride = g->stride,
-            .size = size,
-            .wide = gsk_up(size, GSK_LANES),
-            .rows = g->rows,
-            .width = gsk_up(g->rows, GSK_LANES)};
-  h.keys = g->scratch, h.values = h.keys + h.width * size, h.scores = h.values + h.rows * h.wide;
-  float lows[KEYS + GSK_LANES] = {0};
-  for (int64_t i = GSK_LANES - (h.width - h.rows); i < GSK_LANES; i++) lows[KEYS + i] = -3.0e38f;
-  for (int64_t i = h0; i < h1; i++) {
-    const float *k = g->qkv + columns + i * size;
-    float *out = g->out + i * size;
-    h.query = g->qkv + i * size;
-    packHead(&h, k, k + columns, g->scale * 1.44269504f); /* exp(x) = 2^(x·log2 e) */
-    int64_t r = 0;
-    for (; r + 6 <= h.rows; r += 6) attendTo(6, &h, r, lows, out, g->out_stride);
-    if (r + 4 <= h.rows) attendTo(4, &h, r, lows, out, g->out_stride), r += 4;
-    if (r + 2 <= h.rows) attendTo(2, &h, r, lows, out, g->out_stride), r += 2;
-    if (r < h.rows) attendTo(1, &h, r, lows, out, g->out_stride);
-  }
+  attend(0, ATTEND_VECS, g, h0, h1);
+}
+
+static void attentionFast(const gsk_attention *g, int64_t h0, int64_t h1) {
+  attend(1, ATTEND_CODES_VECS, g, h0, h1);
 }

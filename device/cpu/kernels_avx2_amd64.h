@@ -6,6 +6,7 @@
 #define TILE_ROWS 3
 #define TILE_VECS 2
 #define CODES_ROWS 5 /* 10 sums, 4 widened codes, an activation and products in 16 registers */
+#define ATTEND_ROWS 4
 #define ATTEND_VECS 2
 typedef __m256 V;
 typedef __m256i VI, VW;
@@ -69,6 +70,10 @@ GSK_OP V maxRows(const V *r) {
 GSK_OP void storeShorts(int16_t *p, const V *v) {
   __m256i both = _mm256_packs_epi32(_mm256_cvtps_epi32(v[0]), _mm256_cvtps_epi32(v[1]));
   _mm256_storeu_si256((__m256i *)p, _mm256_permute4x64_epi64(both, 0xd8));
+}
+GSK_OP void storePairs(void *p, V a, V b) {
+  __m256i high = _mm256_slli_epi32(_mm256_cvtps_epi32(b), 16);
+  _mm256_storeu_si256((__m256i *)p, _mm256_blend_epi16(_mm256_cvtps_epi32(a), high, 0xaa));
 }
 GSK_OP void storeAbove(uint8_t *p, const V *y, float below) {
   __m256i less = _mm256_set1_epi32((int32_t)below);

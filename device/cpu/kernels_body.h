@@ -3,7 +3,7 @@
  *
  *   LANES                lanes of a vector: 4, 8 or 16
  *   TILE_ROWS, TILE_VECS rows and vectors (of columns) of a tile of `linear`
- *   ATTEND_VECS          vectors of a tile of `attention` of 6 rows; at least 16 lanes
+ *   ATTEND_ROWS ATTEND_VECS   rows and vectors of a tile of `attention`; rows divide 16, vectors are 1, 2 or 4
  *   V, VI, VW            LANES float32, LANES int32, 2·LANES int16
  *   set1 load store add sub mul div fmaV(a,b,c)=a·b+c max min round   on V
  *   loadHalf loadBFloat  LANES numbers of 16 bits to V
@@ -47,6 +47,9 @@
 #ifndef WORDS_ROWS
 #define WORDS_ROWS FLOAT_ROWS
 #endif
+#ifndef ATTEND_CODES_VECS
+#define ATTEND_CODES_VECS ATTEND_VECS
+#endif
 #ifndef STEP_VECS
 #define STEP_VECS 4
 #endif
@@ -75,5 +78,6 @@ const gsk_kernel_set GSK_JOIN(gsk_, SET) = {
     .activate = activate,
     .rotate = rotate,
     .attention = attention,
+    .attention_fast = attentionFast,
     .mean = mean,
 };

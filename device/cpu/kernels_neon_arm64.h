@@ -6,7 +6,9 @@
 #define TILE_ROWS 4
 #define TILE_VECS 2
 #define WORDS_ROWS 6 /* each sum takes two registers */
+#define ATTEND_ROWS 4
 #define ATTEND_VECS 4
+#define ATTEND_CODES_VECS 2 /* each sum takes two registers */
 typedef float32x4_t V;
 typedef struct {
   int32x4_t low, high;
@@ -54,6 +56,9 @@ GSK_OP V maxRows(const V *r) {
 GSK_OP V loadHalf(const uint16_t *p) { return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p))); }
 GSK_OP V loadBFloat(const uint16_t *p) {
   return vreinterpretq_f32_u32(vshll_n_u16(vld1_u16(p), 16));
+}
+GSK_OP void storePairs(void *p, V a, V b) {
+  vst1q_s32(p, vsliq_n_s32(vcvtnq_s32_f32(a), vcvtnq_s32_f32(b), 16));
 }
 GSK_OP VI zeroI(void) { return (VI){vdupq_n_s32(0), vdupq_n_s32(0)}; }
 GSK_OP V toFloat(VI a) { return vcvtq_f32_s32(vpaddq_s32(a.low, a.high)); }

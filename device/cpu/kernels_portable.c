@@ -8,7 +8,8 @@
 #define LANES 4
 #define TILE_ROWS 2
 #define TILE_VECS 1
-#define ATTEND_VECS 4
+#define ATTEND_ROWS 4
+#define ATTEND_VECS 2
 /* a small library matters more here: one copy of each function, whatever its constants, and loops */
 #define GSK_INLINE static __attribute__((noinline))
 #define GSK_UNROLL
@@ -212,6 +213,14 @@ GSK_OP VI dotBytes(VI acc, VQ q, VB w) {
   GSK_EACH
     for (int j = 0; j < 4; j++) acc.x[i] += q.x[j] * w.x[4 * i + j];
   return acc;
+}
+GSK_OP void storePairs(void *p, V a, V b) {
+  int16_t pairs[2 * LANES];
+  GSK_EACH {
+    pairs[2 * i] = (int16_t)(int32_t)rintf(a.x[i]);
+    pairs[2 * i + 1] = (int16_t)(int32_t)rintf(b.x[i]);
+  }
+  memcpy(p, pairs, sizeof pairs);
 }
 #include "kernels_narrow.h"
 #include "kernels_body.h"

@@ -262,24 +262,26 @@ func TestAttentionAtTheFence(t *testing.T) {
 		for _, heads := range []int{1, 3} {
 			t.Run(fmt.Sprint(heads, " heads of ", size), func(t *testing.T) {
 				r := newRandom(uint64(size))
-				for _, rows := range []int{1, 2, 3, 4, 5, 7, 8, 15, 16, 17, 31, 33, 63, 65} {
+				for _, rows := range []int{1, 2, 3, 4, 5, 7, 8, 15, 16, 17, 31, 33, 63, 65, 130} {
 					a := attentionShape{rows: rows, heads: heads, size: size, stride: 3*heads*size + 5, outStride: heads*size + 7}
-					checkAttention(t, r, a, r.ordinary, true)
-					checkAttention(t, r, a, r.finite, false) // no infinities: which bits 2^NaN has is left to the processor
+					for _, precision := range []device.Precision{device.Exact, device.Fast} {
+						checkAttention(t, precision, r, a, r.ordinary, true)
+						checkAttention(t, precision, r, a, r.finite, false) // no infinities: which bits 2^NaN has is left to the processor
+					}
 				}
 			})
 		}
 	}
 }
 
-func checkAttention(t *testing.T, r random, a attentionShape, next func() float32, bounded bool) {
+func checkAttention(t *testing.T, precision device.Precision, r random, a attentionShape, next func() float32, bounded bool) {
 	width := a.heads * a.size
 	qkv := draw((a.rows-1)*a.stride+3*width, next)
 	scale := float32(0.3 / math.Sqrt(float64(a.size)))
 	got := everySet(t, func(s *kernelSet, f *fence) []float32 {
 		out := place(f, unwritten(a.rows, width, a.outStride))
 		scratch := place(f, draw(a.scratchFloats(), r.extreme)) // whatever an earlier call left
-		s.attention(a, place(f, qkv), out, scratch, scale)
+		s.attention(precision, a, place(f, qkv), out, scratch, scale)
 		return out
 	})
 	requireGaps(t, got, a.outStride, 0, width)
@@ -288,7 +290,7 @@ func checkAttention(t *testing.T, r random, a attentionShape, next func() float3
 	}
 	for row := range a.rows {
 		for h := range a.heads {
-			want, bound := wantAttention(a, qkv, scale, row, h)
+			want, bound := wantAttention(precision, a, qkv, scale, row, h)
 			requireNear(t, want, bound, got[row*a.outStride+h*a.size:][:a.size])
 		}
 	}
@@ -298,27 +300,60 @@ func checkAttention(t *testing.T, r random, a attentionShape, next func() float3
 func TestAttentionOfALongText(t *testing.T) {
 	a := attentionShape{rows: 8192, heads: 1, size: 32, stride: 96, outStride: 32}
 	require.Less(t, a.scratchFloats(), 3*a.rows*a.size)
-	r, f := newRandom(9), &fence{t: t, atEnd: true}
-	defer f.release()
-	qkv := place(f, draw(a.rows*a.stride, r.ordinary))
-	out, scratch := place(f, unwritten(a.rows, a.size, a.outStride)), place(f, draw(a.scratchFloats(), r.extreme))
-	availableSets()[0].attention(a, qkv, out, scratch, 0.1)
-	for _, row := range []int{0, 1, 4095, 8190, 8191} {
-		want, bound := wantAttention(a, qkv, 0.1, row, 0)
-		requireNear(t, want, bound, out[row*a.outStride:][:a.size])
+	r := newRandom(9)
+	qkv := draw(a.rows*a.stride, r.ordinary)
+	for _, precision := range []device.Precision{device.Exact, device.Fast} {
+		t.Run(fmt.Sprint(precision), func(t *testing.T) {
+			f := &fence{t: t, atEnd: true}
+			defer f.release()
+			out, scratch := place(f, unwritten(a.rows, a.size, a.outStride)), place(f, draw(a.scratchFloats(), r.extreme))
+			availableSets()[0].attention(precision, a, place(f, qkv), out, scratch, 0.1)
+			for _, row := range []int{0, 1, 4095, 8190, 8191} {
+				want, bound := wantAttention(precision, a, qkv, 0.1, row, 0)
+				requireNear(t, want, bound, out[row*a.outStride:][:a.size])
+			}
+		})
+	}
+}
+
+// TestAttentionKeepsManySmallWeights: in fast precision, too, 8,000 keys of little weight each are not lost beside one of
+// much weight, whose value is nothing.
+func TestAttentionKeepsManySmallWeights(t *testing.T) {
+	a := attentionShape{rows: 8192, heads: 1, size: 16, stride: 48, outStride: 16}
+	qkv := make([]float32, a.rows*a.stride)
+	for row := range a.rows {
+		qkv[row*a.stride] = 1 // queries
+		for d := range a.size {
+			qkv[row*a.stride+32+d] = float32(1 + d)
+		}
+	}
+	const sink = 5000
+	qkv[sink*a.stride+16] = 11 // the sink's weight is e^11 = 59874 others'
+	clear(qkv[sink*a.stride+32:][:a.size])
+	for _, precision := range []device.Precision{device.Exact, device.Fast} {
+		f := &fence{t: t, atEnd: true}
+		out := place(f, unwritten(a.rows, a.size, a.outStride))
+		availableSets()[0].attention(precision, a, place(f, qkv), out, place(f, make([]float32, a.scratchFloats())), 1)
+		rest := float64(a.rows-1) / (float64(a.rows-1) + math.Exp(11))
+		for d := range a.size {
+			require.InEpsilon(t, rest*float64(1+d), out[d], 1e-2)
+		}
+		f.release()
 	}
 }
 
 // wantAttention is one head of one row: a score's error is that of its sum, and every weight's error is
-// bounded by the largest score's.
-func wantAttention(a attentionShape, qkv []float32, scale float32, row, head int) (want, bound []float64) {
+// bounded by the largest score's. In fast precision the codes' errors come on top.
+func wantAttention(precision device.Precision, a attentionShape, qkv []float32, scale float32, row, head int) (want, bound []float64) {
 	width := a.heads * a.size
+	q := qkv[row*a.stride+head*a.size:][:a.size]
+	key := func(j int) []float32 { return qkv[j*a.stride+width+head*a.size:][:a.size] }
+	value := func(j int) []float32 { return qkv[j*a.stride+2*width+head*a.size:][:a.size] }
 	scores, top, size := make([]float64, a.rows), math.Inf(-1), 0.0
 	for j := range scores {
-		q, k := qkv[row*a.stride+head*a.size:], qkv[j*a.stride+width+head*a.size:]
 		magnitude := 0.0
-		for d := range a.size {
-			p := float64(q[d]) * float64(k[d]) * float64(scale)
+		for d, k := range key(j) {
+			p := float64(q[d]) * float64(k) * float64(scale)
 			scores[j] += p
 			magnitude += math.Abs(p)
 		}
@@ -329,13 +364,36 @@ func wantAttention(a attentionShape, qkv []float32, scale float32, row, head int
 		scores[j] = math.Exp(scores[j] - top)
 		total += scores[j]
 	}
+	relative, rounding := 1e-6*(1+size), 0.0
+	if precision == device.Fast {
+		codes, largest := math.Floor(math.Sqrt((1<<31)/float64(a.size)))-1, 0.0
+		for j := range scores {
+			largest = max(largest, magnitudeOf(key(j)))
+		}
+		relative += 2 * math.Expm1(1.5*float64(a.size)*float64(scale)*magnitudeOf(q)*largest/codes)
+		relative += 2e-4                               // of the powers
+		rounding = float64(a.rows) / (1 << 14) / total // half a code beside the largest, of each weight and of their sum
+	}
 	want, bound = make([]float64, a.size), make([]float64, a.size)
-	for j, s := range scores {
-		for d := range a.size {
-			v := float64(qkv[j*a.stride+2*width+head*a.size+d])
+	for d := range want {
+		largest := 0.0
+		for j, s := range scores {
+			v := float64(value(j)[d])
 			want[d] += s / total * v
-			bound[d] += s/total*math.Abs(v)*1e-6*(1+size) + 1e-30
+			bound[d] += s/total*math.Abs(v)*relative + 1e-30
+			largest = max(largest, math.Abs(v))
+		}
+		if precision == device.Fast {
+			bound[d] += largest * (rounding + 1.0/4000)
 		}
 	}
 	return want, bound
+}
+
+func magnitudeOf(x []float32) float64 {
+	m := 0.0
+	for _, v := range x {
+		m = max(m, math.Abs(float64(v)))
+	}
+	return m
 }

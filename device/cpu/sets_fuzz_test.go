@@ -60,7 +60,7 @@ func FuzzKernelSets(f *testing.F) {
 		case 1:
 			size, heads := 1+int(depth%80), 1+int(form%3)
 			a := attentionShape{rows: 1 + n%70, heads: heads, size: size, stride: 3*heads*size + r, outStride: heads*size + r}
-			checkAttention(t, newRandom(1), a, s.small, false)
+			checkAttention(t, device.Precision(form/3%2), newRandom(1), a, s.small, false)
 		default:
 			fuzzRow(t, kernel%6, form, r, n, s)
 		}
