@@ -88,21 +88,27 @@ typedef struct tile_sums {
 #include GSK_FAST_TILES
 #else
 #define FAST_ASSEMBLY(MR, BITS, SUB, MIN, HALF) 0
-#define sumRowsFast(g, MR, row, w, next, sums)
+#define sumRowsFast(g, MR, row, p, part, parts, sums) ((void)(parts))
 #endif
 
-/* Loops: of each number of rows a copy would be 0.2 MB a binary. */
+/* A loop: of each number of rows a copy would be 0.2 MB a binary. */
 GSK_INLINE void finishTile(const gsk_linear *g, const int FAST, int64_t row, int64_t column,
                            int rows, const tile_sums *sums) {
-  for (int i = 0; i < opaque(rows); i++)
-    for (int j = 0; j < opaque(TILE_VECS); j++)
-      finishColumns(g, FAST, row + i, column + j * LANES, load(sums->row[i][j]));
+  V bias[TILE_VECS];
+  GSK_UNROLL for (int j = 0; j < TILE_VECS; j++)
+      bias[j] = g->bias ? load(g->bias + column + j * LANES) : set1(0.0f);
+  float *out = g->out + row * g->out_stride + column;
+  for (int i = 0; i < opaque(rows); i++, out += g->out_stride) {
+    V scale = set1(FAST ? 1.0f : g->a.scales[row + i]);
+    GSK_UNROLL for (int j = 0; j < TILE_VECS; j++)
+        store(out + j * LANES, fmaV(load(sums->row[i][j]), scale, bias[j]));
+  }
 }
 
 /* One tile: MR rows × TILE_VECS vectors of columns from `first` of panel p. */
 GSK_INLINE void tileCodes(const gsk_linear *g, const int MR, const int BITS, const int SUB,
                           const int MIN, const int HALF, const int FAST, int64_t row, int64_t p,
-                          int first, int64_t part) {
+                          int first, int64_t part, int64_t parts) {
   const gsk_matrix *w = g->w;
   const uint8_t *block = w->data + p * w->panel_bytes;
   const int codeBytes = GSK_PANEL * SUB * BITS / 8, numberBytes = GSK_PANEL * (HALF ? 2 : 4);
@@ -114,7 +120,7 @@ GSK_INLINE void tileCodes(const gsk_linear *g, const int MR, const int BITS, con
   tile_sums memory, *lying = &memory;
   __asm__("" : "+r"(lying)); /* else clang takes it for registers, and spills */
   if (FAST && FAST_ASSEMBLY(MR, BITS, SUB, MIN, HALF) && part != ALONE) {
-    sumRowsFast(g, MR, row, block, f.at, lying);
+    sumRowsFast(g, MR, row, p, part, parts, lying);
     finishTile(g, FAST, row, p * GSK_PANEL + first, MR, lying);
     return;
   }
@@ -167,6 +173,7 @@ GSK_INLINE void tileCodes(const gsk_linear *g, const int MR, const int BITS, con
 GSK_INLINE void codesForm(const gsk_linear *g, const int BITS, const int SUB, const int MIN,
                           const int HALF, const int FAST, int64_t r0, int64_t r1, int64_t p0,
                           int64_t p1) {
-#define GSK_CODES_TILE(MR) tileCodes(g, MR, BITS, SUB, MIN, HALF, FAST, r, p, first, GSK_PART)
+#define GSK_CODES_TILE(MR) \
+  tileCodes(g, MR, BITS, SUB, MIN, HALF, FAST, r, p, first, GSK_PART, tiles)
   GSK_EACH_TILE(GSK_CODES_TILE, (FAST ? TILE_ROWS : CODES_ROWS))
 }

@@ -41,20 +41,24 @@
   "vmovaps %%zmm" H1 ", 128*" ROW "+64(%[held])\n\t"
 
 /* clang-format off */
-#define FAST_TILE(ROWS)                                                                            \
+/* Lines of weights that a block fetches ahead: one a unit, or, where a panel has so many tiles that it suffices, two. More
+ * at a time than they need would wait for one another. */
+#define FAST_DENSE "prefetcht0 64*gsk_unit(%[next])\n\t"
+#define FAST_SPARSE ".ifeq gsk_unit & 3\n\tprefetcht0 16*gsk_unit(%[next])\n\t.endif\n\t"
+#define FAST_TILE(ROWS, FETCH, LINES)                                                              \
   __asm__ volatile(                                                                                \
       ROWS(FAST_CLEAR)                                                                             \
       "1:\n\t"                                                                                     \
       "vpmovsxwd 1088(%[w]), %%zmm24\n\tvpmovsxwd 1120(%[w]), %%zmm25\n\t"                         \
       ROWS(FAST_START)                                                                             \
       ".set gsk_unit, 0\n\t.rept 8\n\t"                                                            \
-      "prefetcht0 64*gsk_unit(%[next])\n\t"                                                        \
+      FETCH                                                                                        \
       "vmovdqu64 128*gsk_unit(%[w]), %%zmm24\n\tvmovdqu64 128*gsk_unit+64(%[w]), %%zmm25\n\t"      \
       ROWS(FAST_UNIT)                                                                              \
       ".set gsk_unit, gsk_unit+1\n\t.endr\n\t"                                                     \
       "vcvtph2ps 1024(%[w]), %%zmm24\n\tvcvtph2ps 1056(%[w]), %%zmm25\n\t"                         \
       ROWS(FAST_ADD)                                                                               \
-      "add $1152, %[w]\n\tadd $512, %[next]\n\tadd $32, %[a]\n\tadd $32, %[a4]\n\t"                \
+      "add $1152, %[w]\n\tadd $64*" LINES ", %[next]\n\tadd $32, %[a]\n\tadd $32, %[a4]\n\t"       \
       "add $4, %[z]\n\tadd $4, %[z4]\n\tadd $4, %[q]\n\tadd $4, %[q4]\n\tdec %[n]\n\tjnz 1b\n\t"   \
       ROWS(FAST_STORE)                                                                             \
       : [a] "+r"(a), [a4] "+r"(a4), [z] "+r"(z), [z4] "+r"(z4), [q] "+r"(q), [q4] "+r"(q4),        \
@@ -69,17 +73,24 @@
 #define FAST_ASSEMBLY(MR, BITS, SUB, MIN, HALF) \
   (MR >= 4 && BITS == 8 && SUB == GSK_BLOCK && !MIN && HALF)
 
-/* The accumulators of a tile of MR rows, 4…6, from `row` on, and 32 columns, whose panel is w; a line a unit is
- * fetched from next on. */
-GSK_INLINE void sumRowsFast(const gsk_linear *g, const int MR, int64_t row, const uint8_t *w,
-                            const uint8_t *next, tile_sums *held) {
+/* The accumulators of tile `part` of `parts` of a panel: MR rows, 4…6, from `row` on, and 32 columns. */
+GSK_INLINE void sumRowsFast(const gsk_linear *g, const int MR, int64_t row, int64_t p, int64_t part,
+                            int64_t parts, tile_sums *held) {
+  const uint8_t *w = g->w->data + p * g->w->panel_bytes;
   int64_t n = g->w->k / GSK_BLOCK, s = g->a.stride, t = n * (int64_t)sizeof(float);
+  int sparse = 2 * n * parts * GSK_ALIGN >= g->w->panel_bytes;
+  const uint8_t *next = fetchOf(g->w, p, part, n * (sparse ? 2 : 8), 0, 0).at;
   const char *a = (const char *)g->a.data + row * s, *a4 = a + 3 * s;
   const char *z = (const char *)g->a.zeros + row * t, *z4 = z + 3 * t;
   const char *q = (const char *)g->a.scales + row * t, *q4 = q + 3 * t;
+#define FAST_CASE(MR, ROWS)                        \
+  case MR:                                         \
+    if (sparse) FAST_TILE(ROWS, FAST_SPARSE, "2"); \
+    else FAST_TILE(ROWS, FAST_DENSE, "8");         \
+    break;
   switch (MR) {
-  case 4: FAST_TILE(FAST_ROWS_4); break;
-  case 5: FAST_TILE(FAST_ROWS_5); break;
-  case 6: FAST_TILE(FAST_ROWS_6); break;
+    FAST_CASE(4, FAST_ROWS_4)
+    FAST_CASE(5, FAST_ROWS_5)
+    FAST_CASE(6, FAST_ROWS_6)
   }
 }

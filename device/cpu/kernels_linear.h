@@ -38,12 +38,14 @@ GSK_INLINE void finishColumns(const gsk_linear *g, const int FAST, int64_t row, 
 /* Panels outside, so that a panel is read once a slab. TILE(MR) works on rows from r, panel p, columns from first; it is
  * the panel's tile number GSK_PART. */
 #define GSK_PART (first ? tiles + t : tiles > 1 ? t : ALONE)
-#define GSK_EACH_TILE(TILE, MOST)                                               \
-  for (int64_t p = p0, n = r1 - r0, tiles = (n + MOST - 1) / MOST; p < p1; p++) \
-    for (int first = 0; first < GSK_PANEL; first += TILE_VECS * LANES)          \
-      for (int64_t t = 0; t < tiles; t++) {                                     \
-        int64_t r = r0 + n * t / tiles, rows = r0 + n * (t + 1) / tiles - r;    \
-        GSK_TILE(TILE, MOST, rows)                                              \
+#define GSK_EACH_TILE(TILE, MOST)                                                      \
+  for (int64_t p = p0, tiles = (r1 - r0 + MOST - 1) / MOST, least = (r1 - r0) / tiles, \
+               longer = (r1 - r0) % tiles;                                             \
+       p < p1; p++)                                                                    \
+    for (int first = 0; first < GSK_PANEL; first += TILE_VECS * LANES)                 \
+      for (int64_t t = 0, r = r0, rows; t < tiles; t++, r += rows) {                   \
+        rows = least + (t < longer);                                                   \
+        GSK_TILE(TILE, MOST, rows)                                                     \
       }
 
 /* A model's weights do not stay in the second cache from one slab to the next, and the processor's own prefetchers end
@@ -236,6 +238,7 @@ static void lastPanel(form_function *form, const gsk_linear *g, int64_t r0, int6
 }
 
 static void linear(const gsk_linear *g, int64_t r0, int64_t r1, int64_t p0, int64_t p1) {
+  if (r0 >= r1) return; /* there is no tile */
   form_function *form = formFunction(&g->w->form);
   int64_t whole = g->w->n / GSK_PANEL;
   form(g, r0, r1, p0, p1 < whole ? p1 : whole);
