@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # arm64 on another machine: builds the Go tests with a cross compiler and runs them in qemu-user. Kernels at
 # the guard pages, all sets' bits, ggml's types bit for bit, the rotary tables, and vectors that must be
-# x86-64's bytes. CC names another compiler; QEMU_CPU another processor (default max: every feature).
+# x86-64's bytes. CC names another compiler. The processor has every feature, but where others show what is chosen there.
 #   apt-get install gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user
 # --packages: instead the packages, in a Node for arm64, the core in its own process and in a child.
 #   apt-get install libstdc++6-arm64-cross qemu-user; node scripts/packages.js @gguf-stream/linux-arm64-gnu @gguf-stream/linux-arm64
@@ -10,6 +10,7 @@ cd "$(dirname "$0")/.."
 . scripts/platform.sh
 
 export QEMU_LD_PREFIX="${QEMU_LD_PREFIX:-/usr/aarch64-linux-gnu}"
+export QEMU_CPU=max
 out=$PWD/build/arm64
 mkdir -p "$out"
 
@@ -46,4 +47,12 @@ run() { # package, tests
 run goloader/encoder .
 run goloader/quant .
 run goloader/embedder SameBytes
-GGUF_STREAM_TEST_SETS=neondot,neon,portable run device/cpu 'AtTheFence|Required|Forced|Fuzz'
+GGUF_STREAM_TEST_SETS=neoni8mm,neondot,neon,portable run device/cpu 'AtTheFence|Required|Forced|Fuzz'
+
+chosen() { # processor, set: what device/cpu takes there unasked
+  echo "== arm64 $1 takes $2"
+  (cd device/cpu && QEMU_CPU=$1 GGUF_STREAM_TEST_BEST=$2 qemu-aarch64 "$out/cpu.test" -test.run BestSet)
+}
+chosen max neoni8mm
+chosen neoverse-n1 neondot
+chosen cortex-a72 neon

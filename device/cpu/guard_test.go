@@ -109,6 +109,15 @@ func TestRequiredSetsRun(t *testing.T) {
 	require.Subset(t, append(names, ""), strings.Split(os.Getenv("GGUF_STREAM_TEST_SETS"), ","))
 }
 
+// TestBestSetIsChosen, and on a processor that is known, GGUF_STREAM_TEST_BEST, it is that one.
+func TestBestSetIsChosen(t *testing.T) {
+	chosen := newDevice(t, "", 1).KernelSet()
+	require.Equal(t, availableSets()[0].name, chosen)
+	if best := os.Getenv("GGUF_STREAM_TEST_BEST"); best != "" {
+		require.Equal(t, best, chosen)
+	}
+}
+
 // requireSame compares bits; which NaN a NaN is is left to the processor.
 func requireSame(t testing.TB, want, got []float32, set string) {
 	require.Equal(t, len(want), len(got))

@@ -147,7 +147,7 @@ extern const gsk_kernel_set gsk_portable;
 extern const gsk_kernel_set gsk_avx2, gsk_avxvnni, gsk_avx512, gsk_avx512vnni, gsk_amx;
 #endif
 #if defined(__aarch64__)
-extern const gsk_kernel_set gsk_neon, gsk_neondot;
+extern const gsk_kernel_set gsk_neon, gsk_neondot, gsk_neoni8mm;
 #endif
 
 static inline int64_t gsk_up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }

@@ -25,9 +25,9 @@
  *   SET                  the name of the set, a C identifier
  *
  * and, where the defaults below do not fit, FLOAT_ROWS (rows of a tile of float forms), CODES_ROWS (of exact codes
- * forms), WORDS_ROWS (of words), STEP_VECS (vectors that elementary functions work on at once, 16/LANES or more),
- * EXACT_UNIT (gsk_form.unit of exact matrices), GSK_CODES (the file of the tiles of codes forms), GSK_FAST_TILES (of
- * fast's tiles in assembly), IN_TURN (kernels_codes.h) and GSK_INLINE.
+ * forms; of all codes forms in kernels_codes_bytes_arm64.h), WORDS_ROWS (of words), STEP_VECS (vectors that elementary
+ * functions work on at once, 16/LANES or more), EXACT_UNIT (gsk_form.unit of exact matrices), GSK_CODES (the file of the
+ * tiles of codes forms), GSK_FAST_TILES (of fast's tiles in assembly), IN_TURN (kernels_codes.h) and GSK_INLINE.
  */
 #include <string.h>
 

@@ -36,17 +36,19 @@ GSK_INLINE void finishColumns(const gsk_linear *g, const int FAST, int64_t row, 
 /* clang-format on */
 
 /* Panels outside, so that a panel is read once a slab. TILE(MR) works on rows from r, panel p, columns from first; it is
- * the panel's tile number GSK_PART. */
+ * the panel's tile number GSK_PART. Tiles begin at multiples of STEP rows, which divides MOST. */
 #define GSK_PART (first ? tiles + t : tiles > 1 ? t : ALONE)
-#define GSK_EACH_TILE(TILE, MOST)                                                      \
-  for (int64_t p = p0, tiles = (r1 - r0 + MOST - 1) / MOST, least = (r1 - r0) / tiles, \
-               longer = (r1 - r0) % tiles;                                             \
-       p < p1; p++)                                                                    \
-    for (int first = 0; first < GSK_PANEL; first += TILE_VECS * LANES)                 \
-      for (int64_t t = 0, r = r0, rows; t < tiles; t++, r += rows) {                   \
-        rows = least + (t < longer);                                                   \
-        GSK_TILE(TILE, MOST, rows)                                                     \
+#define GSK_EACH_TILE_OF(TILE, MOST, STEP)                                                   \
+  for (int64_t p = p0, n = (r1 - r0 + STEP - 1) / STEP, tiles = (r1 - r0 + MOST - 1) / MOST, \
+               least = n / tiles, longer = n % tiles;                                        \
+       p < p1; p++)                                                                          \
+    for (int first = 0; first < GSK_PANEL; first += TILE_VECS * LANES)                       \
+      for (int64_t t = 0, r = r0, rows; t < tiles; t++, r += rows) {                         \
+        rows = STEP * (least + (t < longer));                                                \
+        if (STEP > 1 && rows > r1 - r) rows = r1 - r;                                        \
+        GSK_TILE(TILE, MOST, rows)                                                           \
       }
+#define GSK_EACH_TILE(TILE, MOST) GSK_EACH_TILE_OF(TILE, MOST, 1)
 
 /* A model's weights do not stay in the second cache from one slab to the next, and the processor's own prefetchers end
  * with a page: tiles fetch while they work. Of several tiles of a panel the first ones share the next panel, a line a
