@@ -16,8 +16,9 @@ enum {
   WEIGHT_BITS = 14,
   VALUE_MAX = 2047,
 };
-_Static_assert(ATTEND_VECS <= STEP_VECS && 2 * ATTEND_CODES_VECS <= STEP_VECS,
-               "the elementary functions take no more vectors");
+_Static_assert(ATTEND_CODES_VECS <= ATTEND_VECS && ATTEND_VECS <= STEP_VECS &&
+                   2 * ATTEND_CODES_VECS <= STEP_VECS && ATTEND_VECS * LANES <= GSK_GROUP,
+               "the elementary functions take no more vectors, and the scratch has no more room");
 
 /* One head of a text, and where its parts lie. */
 typedef struct head {
