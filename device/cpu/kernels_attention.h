@@ -28,7 +28,7 @@ typedef struct head {
   /* 4 bytes a place: floats, or in fast two codes. keys and values [rows][wide], in fast keys [rows][wide/2] and
    * values [rows/2][wide]; scores and weights [KEYS][group], queries and results [size][group] */
   float *keys, *values, *queries, *scores, *results;
-  float *value_scales; /* fast: [wide] */
+  float *value_scales; /* [wide]; of exact 1 */
 } head;
 
 /* What the queries of a group know of the blocks of keys behind them. */
@@ -36,6 +36,9 @@ typedef struct group_state {
   V factor[ATTEND_VECS]; /* fast: of products of codes, to exponents of 2 */
   V most[ATTEND_VECS], total[ATTEND_VECS];
 } group_state;
+
+/* What is done once a head or a group is compiled once: copies took 0.4 MB of a binary. */
+#define GSK_ONCE static __attribute__((noinline))
 
 /* LANES numbers of which `count` are there, the others zeros. */
 GSK_INLINE V loadUpTo(const float *p, int64_t count) {
@@ -111,7 +114,7 @@ GSK_INLINE void fetchAhead(const float *row, int64_t stride) {
 }
 
 /* exact: keys and values as they are, line after line. */
-GSK_INLINE void packFloats(const head *h) {
+GSK_ONCE void packFloats(const head *h) {
   for (int64_t r = 0; r < h->rows; r++)
     for (int64_t d = 0; d < h->wide; d += LANES) {
       const float *k = h->k + r * h->stride + d, *v = h->v + r * h->stride + d;
@@ -119,6 +122,7 @@ GSK_INLINE void packFloats(const head *h) {
       store(h->keys + r * h->wide + d, loadUpTo(k, h->size - d));
       store(h->values + r * h->wide + d, loadUpTo(v, h->size - d));
     }
+  for (int64_t d = 0; d < h->wide; d++) h->value_scales[d] = 1.0f;
   endKeys(h, h->wide);
 }
 
@@ -151,7 +155,7 @@ GSK_INLINE void packValueCodes(const head *h, int64_t d, V top) {
 }
 
 /* fast: codes of keys and values; the scale of the keys', which is that of the largest of all. */
-GSK_INLINE float packCodes(const head *h) {
+GSK_ONCE float packCodes(const head *h) {
   float copy[GSK_LANES] __attribute__((aligned(64)));
   V top = set1(0.0f), key, value;
   for (int64_t d = 0; d < h->wide; d += LANES) {
@@ -171,35 +175,30 @@ GSK_INLINE float packCodes(const head *h) {
   return largest / most;
 }
 
-/* Queries [row, row + VECS·LANES), transposed; rows that are not there are zeros. */
-GSK_INLINE void packQueries(const int FAST, const int VECS, const head *h, int64_t row,
-                            group_state *s) {
-  const int64_t group = VECS * LANES;
-  GSK_UNROLL for (int j = 0; j < VECS; j++) {
-    V top = set1(0.0f);
-    int64_t first = row + j * LANES;
-    for (int64_t d = 0; d < h->size; d += LANES) {
-      V block[LANES];
-      GSK_UNROLL for (int i = 0; i < LANES; i++)
-          block[i] = first + i < h->rows ? loadUpTo(h->q + (first + i) * h->stride + d, h->size - d)
-                                         : set1(0.0f);
-      transpose(block);
-      GSK_UNROLL for (int i = 0; i < LANES; i++) {
-        if (FAST) top = maxV(top, magnitude(block[i]));
-        else block[i] = mul(block[i], set1(h->factor));
-        store(h->queries + (d + i) * group + j * LANES, block[i]);
-      }
-    }
-    if (!FAST) continue;
-    float most = queryMax(h->size);
-    V q = inverseScale(top, most);
-    s->factor[j] = minV(mul(mul(top, set1(1.0f / most)), set1(h->factor)), set1(1e30f));
-    for (int64_t d = 0; d < h->size; d += 2) { /* in place: a pair of rows becomes one */
-      V even = load(h->queries + d * group + j * LANES),
-        odd = load(h->queries + (d + 1) * group + j * LANES);
-      storePairs(h->queries + d / 2 * group + j * LANES, mul(even, q), mul(odd, q));
-    }
+/* LANES queries from `row` on, times factor, transposed to `to`, `group` floats from row to row; those that are not there
+ * are zeros. */
+GSK_ONCE void transposeQueries(const head *h, int64_t row, float factor, float *to, int64_t group) {
+  for (int64_t d = 0; d < h->size; d += LANES, to += LANES * group) {
+    V block[LANES];
+    GSK_UNROLL for (int i = 0; i < LANES; i++)
+        block[i] = row + i < h->rows ? loadUpTo(h->q + (row + i) * h->stride + d, h->size - d)
+                                     : set1(0.0f);
+    transpose(block);
+    GSK_UNROLL for (int i = 0; i < LANES; i++) store(to + i * group, mul(block[i], set1(factor)));
   }
+}
+
+/* fast: transposed queries to codes, in place: a pair of rows becomes one. Returns the factor of their products. */
+GSK_ONCE V packQueryCodes(const head *h, float *queries, int64_t group) {
+  V top = set1(0.0f);
+  for (int64_t d = 0; d < h->size; d++) top = maxV(top, magnitude(load(queries + d * group)));
+  float most = queryMax(h->size);
+  V q = inverseScale(top, most);
+  for (int64_t d = 0; d < h->size; d += 2) {
+    V even = load(queries + d * group), odd = load(queries + (d + 1) * group);
+    storePairs(queries + d / 2 * group, mul(even, q), mul(odd, q));
+  }
+  return minV(mul(mul(top, set1(1.0f / most)), set1(h->factor)), set1(1e30f));
 }
 
 /* Scores of ATTEND_ROWS keys; the largest of the `count` that are there go to `most`. */
@@ -309,32 +308,34 @@ GSK_INLINE void attendBlock(const int FAST, const int VECS, const head *h, int64
     valueTile(FAST, VECS, h, d, key, n, before, own);
 }
 
-/* Results divided by the sums of weights, row by row. */
-GSK_INLINE void finishGroup(const int FAST, const int VECS, const head *h, int64_t row,
-                            const group_state *s, float *out, int64_t out_stride) {
-  GSK_UNROLL for (int j = 0; j < VECS; j++) {
-    int64_t first = row + j * LANES;
-    V inverse = divV(set1(1.0f), s->total[j]);
-    for (int64_t d = 0; d < h->size; d += LANES) {
-      V block[LANES];
-      GSK_UNROLL for (int i = 0; i < LANES; i++) {
-        V scale = FAST ? mul(inverse, set1(h->value_scales[d + i])) : inverse;
-        block[i] = mul(load(h->results + ((d + i) * VECS + j) * LANES), scale);
-      }
-      transpose(block);
-      GSK_UNROLL for (int i = 0; i < LANES; i++) if (first + i < h->rows)
-          storeUpTo(out + (first + i) * out_stride + d, h->size - d, block[i]);
-    }
+/* Results of LANES queries from `row` on, divided by their sums of weights, row by row; `group` as above. */
+GSK_ONCE void finishQueries(const head *h, int64_t row, const float *results, int64_t group,
+                            const V *total, float *out, int64_t out_stride) {
+  V inverse = divV(set1(1.0f), *total);
+  for (int64_t d = 0; d < h->size; d += LANES, results += LANES * group) {
+    V block[LANES];
+    GSK_UNROLL for (int i = 0; i < LANES; i++)
+        block[i] = mul(load(results + i * group), mul(inverse, set1(h->value_scales[d + i])));
+    transpose(block);
+    for (int i = 0; i < LANES; i++)
+      if (row + i < h->rows) storeUpTo(out + (row + i) * out_stride + d, h->size - d, block[i]);
   }
 }
 
+/* Queries [row, row + VECS·LANES). */
 GSK_INLINE void attendGroup(const int FAST, const int VECS, const head *h, int64_t row, float *out,
                             int64_t out_stride) {
+  const int64_t group = VECS * LANES;
   group_state s;
-  EACH(VECS) s.most[i] = set1(-3.0e38f), s.total[i] = set1(0.0f);
-  packQueries(FAST, VECS, h, row, &s);
+  for (int j = 0; j < VECS; j++) {
+    float *queries = h->queries + j * LANES;
+    transposeQueries(h, row + j * LANES, FAST ? 1.0f : h->factor, queries, group);
+    if (FAST) s.factor[j] = packQueryCodes(h, queries, group);
+    s.most[j] = set1(-3.0e38f), s.total[j] = set1(0.0f);
+  }
   for (int64_t key = 0; key < h->rows; key += KEYS) attendBlock(FAST, VECS, h, key, &s);
-  finishGroup(FAST, VECS, h, row, &s, out, out_stride);
+  for (int j = 0; j < VECS; j++)
+    finishQueries(h, row + j * LANES, h->results + j * LANES, group, &s.total[j], out, out_stride);
 }
 
 GSK_INLINE void attend(const int FAST, const int VECS, const gsk_attention *g, int64_t h0,
