@@ -274,7 +274,7 @@ GSK_INLINE void valueTile(const int FAST, const int VECS, const head *h, int64_t
     V old = key ? load(results + (i * VECS + j) * LANES) : set1(0.0f);
     acc[i][j] = FAST ? fmaV(acc[i][j], own[j], mul(old, before[j])) : mul(old, before[j]);
   }
-  if (!FAST) multiply(VECS, h->values + key * h->wide + d, 1, h->wide, h->scores, n, acc);
+  if (!FAST) { multiply(VECS, h->values + key * h->wide + d, 1, h->wide, h->scores, n, acc); }
   GSK_UNROLL for (int i = 0; i < ATTEND_ROWS; i++) GSK_UNROLL for (int j = 0; j < VECS; j++)
       store(results + (i * VECS + j) * LANES, acc[i][j]);
 }
