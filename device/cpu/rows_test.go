@@ -316,6 +316,27 @@ func TestAttentionOfALongText(t *testing.T) {
 	}
 }
 
+// TestGreatestScoresAtTheFence: numbers of one size give the largest codes and sums there can be; half of the keys are the
+// query's opposites, which a sum that left int32 would prefer.
+func TestGreatestScoresAtTheFence(t *testing.T) {
+	for _, size := range []int{1, 8, 32, 33, 64, 128, 256} {
+		a := attentionShape{rows: 130, heads: 1, size: size, stride: 3 * size, outStride: size}
+		i := 0
+		next := func() float32 {
+			row, column := i/(3*size), i%(3*size)
+			i++
+			if column >= size && row%2 == 1 {
+				return -1
+			}
+			return 1
+		}
+		for _, precision := range []device.Precision{device.Exact, device.Fast} {
+			i = 0
+			checkAttention(t, precision, newRandom(1), a, next, true)
+		}
+	}
+}
+
 // TestAttentionKeepsManySmallWeights: in fast precision, too, 8,000 keys of little weight each are not lost beside one of
 // much weight, whose value is nothing.
 func TestAttentionKeepsManySmallWeights(t *testing.T) {
