@@ -9,14 +9,14 @@ enum { MAX_SLOTS = 16 };
 /* One thread's buffers, cut out of its workspace. */
 typedef struct workspace {
   float *slot[MAX_SLOTS];
-  uint8_t *codes; /* [slab][gsk_codes_stride(widest)]: prepared activations */
-  float *scales;  /* [slab][widest/32] */
-  int32_t *zeros; /* [slab][widest/32] */
-  int32_t *sums;  /* [slab][widest/16] */
-  float *scratch; /* attention */
-  float *row;     /* [hidden_size]: of a lookup table */
-  int prepared;   /* the slot whose rows `codes` holds, −1: none */
-  int prepared_words;
+  uint8_t *codes;    /* [slab][gsk_codes_stride(widest)]: prepared activations */
+  float *scales;     /* [slab][widest/32] */
+  int32_t *zeros;    /* [slab][widest/32] */
+  int32_t *sums;     /* [slab][widest/16] */
+  float *scratch;    /* attention */
+  float *row;        /* [hidden_size]: of a lookup table */
+  int prepared;      /* the slot whose rows `codes` holds, −1: none */
+  int prepared_unit; /* gsk_form.unit that they are prepared for; 0: words */
   int64_t prepared_k;
 } workspace;
 
@@ -86,9 +86,10 @@ static float *row_of(const gsk_program *p, const workspace *w, int slot, int64_t
 
 /* Prepares rows for codes or words, once for all matrices of the kind that read the same slot in a row. */
 static void prepare(const gsk_program *p, workspace *w, const gsk_step *s, int64_t r0, int64_t r1) {
+  const gsk_form *f = &s->matrix.form;
   int64_t k = s->matrix.k;
-  int words = s->matrix.form.storage == GSK_WORDS;
-  if (w->prepared == s->in && w->prepared_k == k && w->prepared_words == words) return;
+  int words = f->storage == GSK_WORDS, unit = words ? 0 : f->unit;
+  if (w->prepared == s->in && w->prepared_k == k && w->prepared_unit == unit) return;
   int64_t blocks = k / GSK_BLOCK;
   for (int64_t r = r0, i = 0; r < r1; r++, i++) {
     const float *x = row_of(p, w, s->in, r, r0);
@@ -97,11 +98,11 @@ static void prepare(const gsk_program *p, workspace *w, const gsk_step *s, int64
     if (words) p->set->prepare_words(x, k, (int16_t *)codes, w->scales + i);
     else if (p->fast)
       p->set->prepare_fast(x, k, codes, w->scales + i * blocks, w->zeros + i * blocks, sums);
-    else p->set->prepare_exact(x, k, codes, w->scales + i, sums);
+    else p->set->prepare_exact(f, x, k, codes, w->scales + i, w->zeros + i * blocks, sums);
   }
   w->prepared = s->in;
   w->prepared_k = k;
-  w->prepared_words = words;
+  w->prepared_unit = unit;
 }
 
 static void run_linear(const gsk_program *p, workspace *w, const gsk_step *s, int64_t r0,

@@ -8,8 +8,9 @@ static void gsk_call_linear(const gsk_kernel_set *s, gsk_linear g, const gsk_mat
   g.w = w;
   s->linear(&g, r0, r1, p0, p1);
 }
-static void gsk_call_prepare_exact(const gsk_kernel_set *s, const float *x, int64_t k, void *codes, float *scale, int32_t *sums) {
-  s->prepare_exact(x, k, codes, scale, sums);
+static void gsk_call_prepare_exact(const gsk_kernel_set *s, gsk_form f, const float *x, int64_t k, void *codes, float *scale,
+                                   int32_t *zeros, int32_t *sums) {
+  s->prepare_exact(&f, x, k, codes, scale, zeros, sums);
 }
 static void gsk_call_prepare_fast(const gsk_kernel_set *s, const float *x, int64_t k, uint8_t *codes, float *scales,
                                   int32_t *zeros, int32_t *sums) {
@@ -74,25 +75,33 @@ func codesBytes(a Arithmetic, k int) int {
 	return 2 * int(C.gsk_up(C.int64_t(k), C.GSK_LANES))
 }
 
-// code is the i-th code of the first row, less its zero.
-func (a preparedRows) code(s *kernelSet, of Arithmetic, i int) int32 {
+// code is the i-th code of the first row, prepared for a matrix, less its zero.
+func (a preparedRows) code(s *kernelSet, of device.TensorSpec, p device.Precision, i int) int32 {
+	form := s.form(of.Type, p, of.Shape.Columns())
 	switch {
-	case of == FastCodes:
+	case form.fast != 0:
 		return int32(a.codes[i]) + int32(int16(a.zeros[i/C.GSK_BLOCK]))
-	case of == ExactCodes && s.set.exact_unit == 4:
+	case form.unit == 4:
 		at := i/32*64 + i%32
-		return int32(int8(a.codes[at]))<<8 + int32(a.codes[at+32])
+		high, low := int32(int8(a.codes[at])), int32(a.codes[at+32])
+		if form.zero != 0 {
+			low = int32(int8(a.codes[at+32]))
+		}
+		return high<<8 + low
 	}
 	return int32(int16(uint16(a.codes[2*i]) | uint16(a.codes[2*i+1])<<8))
 }
 
-func (s *kernelSet) prepare(a Arithmetic, x []float32, to preparedRows) {
-	k, sums, codes := C.int64_t(len(x)), (*C.int32_t)(unsafe.SliceData(to.sums)), unsafe.SliceData(to.codes)
-	switch a {
+// prepare prepares a row for a matrix.
+func (s *kernelSet) prepare(of device.TensorSpec, p device.Precision, x []float32, to preparedRows) {
+	k, codes := C.int64_t(len(x)), unsafe.SliceData(to.codes)
+	zeros, sums := (*C.int32_t)(unsafe.SliceData(to.zeros)), (*C.int32_t)(unsafe.SliceData(to.sums))
+	switch s.arithmetic(of, p) {
 	case ExactCodes:
-		C.gsk_call_prepare_exact(s.set, floats(x), k, unsafe.Pointer(codes), floats(to.scales), sums)
+		form := s.form(of.Type, p, of.Shape.Columns())
+		C.gsk_call_prepare_exact(s.set, form, floats(x), k, unsafe.Pointer(codes), floats(to.scales), zeros, sums)
 	case FastCodes:
-		C.gsk_call_prepare_fast(s.set, floats(x), k, (*C.uint8_t)(codes), floats(to.scales), (*C.int32_t)(unsafe.SliceData(to.zeros)), sums)
+		C.gsk_call_prepare_fast(s.set, floats(x), k, (*C.uint8_t)(codes), floats(to.scales), zeros, sums)
 	case Words:
 		C.gsk_call_prepare_words(s.set, floats(x), k, (*C.int16_t)(unsafe.Pointer(codes)), floats(to.scales))
 	}

@@ -49,14 +49,15 @@ enum {
   GSK_GROUP = 32, /* most queries that go over them together */
   GSK_WORDS_K = 1 << 16, /* longest column of words: packing holds one of float32 */
   GSK_ACTIVATION_MAX =
-      32512 /* int16 activations: 256·127, so that ARM can split them into two int8 */
+      32512,          /* int16 activations: 256·127, so that they can be split into two int8 */
+  GSK_CODE_ZERO = 128 /* of unsigned codes */
 };
 
 /* The packed form of a matrix [n, k]: panels of 32 columns of the output. In a block form each sub-block of
  * k is: codes [sub/unit][32][unit] int8 (4 bits: two such rows share bytes, the earlier in the low nibbles),
- * then scales [32], then mins [32] if any, halves or float32, then in fast precision int16 sums [32] of the
- * sub-block's codes, for the zero points of the activations. Float forms are [k][32]. Words, fast precision's form of
- * types without codes: int16 codes [k/2][32][2], a zero behind an odd k, then float32 scales [32] of the columns. */
+ * then scales [32], then mins [32] if any, halves or float32, then in fast precision int16 sums [32] of the sub-block's
+ * codes, for the zero points of the activations. Float forms are [k][32]. Words, fast precision's form of types without codes: int16 codes
+ * [k/2][32][2], a zero behind an odd k, then float32 scales [32] of the columns. */
 typedef enum gsk_storage {
   GSK_CODES8,
   GSK_CODES4,
@@ -73,6 +74,7 @@ typedef struct gsk_form {
   int32_t half_scale; /* codes: scales and mins are IEEE halves */
   int32_t unit; /* codes: k that lie together, 2 for dot products of int16, 4 for those of bytes */
   int32_t fast; /* codes: there are sums; the activations are bytes */
+  int32_t zero; /* CODES8: 0, or GSK_CODE_ZERO: what is added to a code, which is unsigned then */
   int8_t table[16]; /* CODES4: the number of each nibble */
 } gsk_form;
 
@@ -84,15 +86,16 @@ typedef struct gsk_matrix {
 } gsk_matrix;
 
 /* Activations prepared for a matrix: of block forms codes with scales, of float forms the row itself, of words int16
- * codes [k], a zero behind an odd k, and one scale a row.
- * exact: a ≈ scale·code, int16 codes, one scale a row. A set whose exact unit is 4 has their high and low
- * bytes apart: [k/32][2][32]. fast: a ≈ scale·(code − zero), unsigned bytes, a scale and a zero per 32. */
+ * codes [k], a zero behind an odd k, and one scale a row. exact: a ≈ scale·code, int16 codes, one scale a row; for a unit
+ * of 4 their high and low bytes are apart, [k/32][2][32], and for unsigned codes the low ones are signed, too.
+ * fast: a ≈ scale·(code − zero), unsigned bytes, a scale and a zero per 32. */
 typedef struct gsk_rows {
-  const void *data;     /* codes or float32 */
-  int64_t stride;       /* bytes */
-  const float *scales;  /* exact and words: [row]; fast: [row][k/32] */
-  const int32_t *zeros; /* fast: [row][k/32], each two int16: −zero and 0 */
-  const int32_t *sums;  /* [row][k/16]: sums of the codes less their zeros, for mins */
+  const void *data;    /* codes or float32 */
+  int64_t stride;      /* bytes */
+  const float *scales; /* exact and words: [row]; fast: [row][k/32] */
+  const int32_t *
+      zeros; /* [row][k/32]; fast: two int16 each, −zero and 0; for unsigned codes: −zero·(sum of a block) */
+  const int32_t *sums; /* [row][k/16]: sums of the codes less their zeros, for mins */
 } gsk_rows;
 
 typedef struct gsk_linear {
@@ -119,9 +122,10 @@ typedef struct gsk_kernel_set {
   /* rows [r0, r1) × panels [p0, p1) of the product */
   void (*linear)(const gsk_linear *args, int64_t r0, int64_t r1, int64_t p0, int64_t p1);
   int32_t exact_unit; /* gsk_form.unit of exact matrices */
-  int32_t pad;
-  /* codes = round(x·(32512/max|x|)); scale = max|x|/32512; sums per 16, or NULL */
-  void (*prepare_exact)(const float *x, int64_t k, void *codes, float *scale, int32_t *sums);
+  int32_t q8_zero;    /* of those of Q8_0's form (gsk_is_q8), whose unit then is 4: gsk_form.zero */
+  /* for matrices of a form; codes = round(x·(32512/max|x|)); scale = max|x|/32512; sums per 16, or NULL */
+  void (*prepare_exact)(const gsk_form *form, const float *x, int64_t k, void *codes, float *scale,
+                        int32_t *zeros, int32_t *sums);
   /* per 32: q = 255/(hi−lo), zero = round(−lo·q), codes = round(x·q) + zero in 0…255, with hi ≥ 0 ≥ lo;
    * scale = (hi−lo)/255; sums per 16 are of code − zero, or NULL */
   void (*prepare_fast)(const float *x, int64_t k, uint8_t *codes, float *scales, int32_t *zeros,
@@ -156,6 +160,11 @@ static inline int64_t gsk_up(int64_t n, int64_t to) { return (n + to - 1) / to *
 static inline int64_t gsk_attention_scratch(int64_t rows, int64_t head_size) {
   int64_t l = gsk_up(rows, GSK_LANES), d = gsk_up(head_size, GSK_LANES);
   return 2 * l * d + GSK_GROUP * (2 * d + GSK_KEYS) + d;
+}
+
+/* 8-bit codes, blocks of 32, a half as scale */
+static inline int gsk_is_q8(const gsk_form *f) {
+  return f->storage == GSK_CODES8 && f->sub_block == GSK_BLOCK && !f->has_min && f->half_scale;
 }
 
 /* of a column's scale and min of a sub-block */

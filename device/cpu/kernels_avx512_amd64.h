@@ -65,20 +65,21 @@ GSK_OP void transpose(V *r) {
   }
 }
 /* halves of two rows side by side, then quarters of four, then pairs of lanes, then lanes */
-GSK_OP V maxRows(const V *r) {
+GSK_OP V foldRows(V fold(V, V), const V *r) {
   V q[4], p[2];
   for (int i = 0; i < 4; i++) {
-    V a = _mm512_max_ps(_mm512_shuffle_f32x4(r[i], r[i + 4], 0x44),
-                        _mm512_shuffle_f32x4(r[i], r[i + 4], 0xee));
-    V b = _mm512_max_ps(_mm512_shuffle_f32x4(r[i + 8], r[i + 12], 0x44),
-                        _mm512_shuffle_f32x4(r[i + 8], r[i + 12], 0xee));
-    q[i] = _mm512_max_ps(_mm512_shuffle_f32x4(a, b, 0x88), _mm512_shuffle_f32x4(a, b, 0xdd));
+    V a = fold(_mm512_shuffle_f32x4(r[i], r[i + 4], 0x44),
+               _mm512_shuffle_f32x4(r[i], r[i + 4], 0xee));
+    V b = fold(_mm512_shuffle_f32x4(r[i + 8], r[i + 12], 0x44),
+               _mm512_shuffle_f32x4(r[i + 8], r[i + 12], 0xee));
+    q[i] = fold(_mm512_shuffle_f32x4(a, b, 0x88), _mm512_shuffle_f32x4(a, b, 0xdd));
   }
   for (int i = 0; i < 2; i++)
-    p[i] = _mm512_max_ps(_mm512_shuffle_ps(q[2 * i], q[2 * i + 1], 0x44),
-                         _mm512_shuffle_ps(q[2 * i], q[2 * i + 1], 0xee));
-  return _mm512_max_ps(_mm512_shuffle_ps(p[0], p[1], 0x88), _mm512_shuffle_ps(p[0], p[1], 0xdd));
+    p[i] = fold(_mm512_shuffle_ps(q[2 * i], q[2 * i + 1], 0x44),
+                _mm512_shuffle_ps(q[2 * i], q[2 * i + 1], 0xee));
+  return fold(_mm512_shuffle_ps(p[0], p[1], 0x88), _mm512_shuffle_ps(p[0], p[1], 0xdd));
 }
+GSK_OP V maxRows(const V *r) { return foldRows(maxV, r); }
 GSK_OP void storeAbove(uint8_t *p, const V *y, float below) {
   __m512i code = _mm512_sub_epi32(_mm512_cvtps_epi32(*y), _mm512_set1_epi32((int32_t)below));
   _mm_storeu_si128((__m128i *)p, _mm512_cvtusepi32_epi8(code));

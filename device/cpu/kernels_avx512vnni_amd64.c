@@ -1,7 +1,7 @@
 /* AVX-512 VNNI: vpdpwssd and vpdpbusd. */
 #include "kernels.h"
 #define SET avx512vnni
-#define GSK_FAST_TILES "kernels_fast_avx512vnni_amd64.h"
+#define Q8_TILES "kernels_q8_avx512vnni_amd64.h"
 GSK_TARGET_BEGIN("avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512dq,avx512vnni")
 #include "kernels_avx512_amd64.h"
 #include "kernels_avx512vnni_amd64.h"

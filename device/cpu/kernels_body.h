@@ -20,15 +20,15 @@
  *   selectV(m, a, b)      a where m < 0, else b, by lanes
  *   storeAbove(p, y, below)   round(y) − below of 16 numbers of 16/LANES V, at most 255, as bytes
  *   storePairs(p, a, b)  a and b rounded, as LANES pairs of 16 bits
- *   storeShorts storeBytes storeHighBytes   16 integral numbers of 16/LANES V to memory: 16 bits; for EXACT_UNIT 4 the
- *                        low 8 of them, and the high 8
+ *   storeShorts storeBytes storeHighBytes   16 integral numbers of 16/LANES V to memory: 16 bits; for units of 4 the low 8
+ *                        of them, and the high 8
  *                        kernels_narrow.h has these stores for sets without instructions for them
  *   SET                  the name of the set, a C identifier
  *
  * and, where the defaults below do not fit, FLOAT_ROWS (rows of a tile of float forms), CODES_ROWS (of exact codes
  * forms; of all codes forms in kernels_codes_bytes_arm64.h), WORDS_ROWS (of words), ATTEND_CODES_VECS (ATTEND_VECS of
  * fast, no more), STEP_VECS (vectors that elementary functions work on at once, 16/LANES or more), EXACT_UNIT
- * (gsk_form.unit of exact matrices), GSK_CODES (the file of the tiles of codes forms), GSK_FAST_TILES (of fast's tiles in
+ * (gsk_form.unit of exact matrices), GSK_CODES (the file of the tiles of codes forms), Q8_TILES (of tiles of Q8_0's form in
  * assembly), IN_TURN (kernels_codes.h) and GSK_INLINE.
  */
 #include <string.h>
@@ -73,6 +73,9 @@ const gsk_kernel_set GSK_JOIN(gsk_, SET) = {
     .name = GSK_STRING(SET),
     .linear = linear,
     .exact_unit = EXACT_UNIT,
+#ifdef Q8_TILES
+    .q8_zero = GSK_CODE_ZERO,
+#endif
     .prepare_exact = prepareExact,
     .prepare_fast = prepareFast,
     .prepare_words = prepareWords,

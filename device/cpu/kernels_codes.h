@@ -4,7 +4,7 @@
  *
  * exact: the accumulators lie in the first cache and leave the registers to the sums, so that a tile has more rows
  * and codes are widened less often. fast widens nothing and has half the products a block: there they are held in
- * registers, since all that passes between two blocks counts twice. */
+ * registers, since all that passes between two blocks counts twice. Tiles of Q8_0's form may be a set's own. */
 
 /* What touches memory stays before or behind it. Compilers move loads to where they are used, and all of a kind together. */
 #define IN_ORDER() __asm__ volatile("" ::: "memory")
@@ -84,11 +84,13 @@ typedef struct tile_sums {
   float row[CODES_ROWS][TILE_VECS][LANES] __attribute__((aligned(64)));
 } tile_sums;
 
-#ifdef GSK_FAST_TILES
-#include GSK_FAST_TILES
+#define IS_Q8(BITS, SUB, MIN, HALF) (BITS == 8 && SUB == GSK_BLOCK && !MIN && HALF)
+#ifdef Q8_TILES
+#include Q8_TILES
+#define HAS_Q8_TILES 1
 #else
-#define FAST_ASSEMBLY(MR, BITS, SUB, MIN, HALF) 0
-#define sumRowsFast(g, MR, row, p, part, parts, sums) ((void)(parts))
+#define HAS_Q8_TILES 0
+#define tileQ8(g, MR, FAST, row, p, part, parts) ((void)(parts))
 #endif
 
 /* A loop: of each number of rows a copy would be 0.2 MB a binary. */
@@ -109,6 +111,10 @@ GSK_INLINE void finishTile(const gsk_linear *g, const int FAST, int64_t row, int
 GSK_INLINE void tileCodes(const gsk_linear *g, const int MR, const int BITS, const int SUB,
                           const int MIN, const int HALF, const int FAST, int64_t row, int64_t p,
                           int first, int64_t part, int64_t parts) {
+  if (HAS_Q8_TILES && IS_Q8(BITS, SUB, MIN, HALF)) {
+    tileQ8(g, MR, FAST, row, p, part, parts);
+    return;
+  }
   const gsk_matrix *w = g->w;
   const uint8_t *block = w->data + p * w->panel_bytes;
   const int codeBytes = GSK_PANEL * SUB * BITS / 8, numberBytes = GSK_PANEL * (HALF ? 2 : 4);
@@ -119,11 +125,6 @@ GSK_INLINE void tileCodes(const gsk_linear *g, const int MR, const int BITS, con
   fetch f = fetchOf(w, p, part, blocks * (codeBytes / step), step, behind);
   tile_sums memory, *lying = &memory;
   __asm__("" : "+r"(lying)); /* else clang takes it for registers, and spills */
-  if (FAST && FAST_ASSEMBLY(MR, BITS, SUB, MIN, HALF) && part != ALONE) {
-    sumRowsFast(g, MR, row, p, part, parts, lying);
-    finishTile(g, FAST, row, p * GSK_PANEL + first, MR, lying);
-    return;
-  }
   V held[CODES_ROWS][TILE_VECS];
   GSK_UNROLL for (int i = 0; i < MR; i++) GSK_UNROLL for (int j = 0; j < TILE_VECS; j++) {
     held[i][j] = set1(0.0f);
@@ -175,5 +176,9 @@ GSK_INLINE void codesForm(const gsk_linear *g, const int BITS, const int SUB, co
                           int64_t p1) {
 #define GSK_CODES_TILE(MR) \
   tileCodes(g, MR, BITS, SUB, MIN, HALF, FAST, r, p, first, GSK_PART, tiles)
-  GSK_EACH_TILE(GSK_CODES_TILE, (FAST ? TILE_ROWS : CODES_ROWS))
+  const int most = FAST ? TILE_ROWS : CODES_ROWS;
+  /* in assembly tiles of TILE_ROWS are the fastest, but two of more rows wait less for weights than three */
+  const int64_t size = HAS_Q8_TILES && IS_Q8(BITS, SUB, MIN, HALF) && r1 - r0 > 2 * most ? TILE_ROWS
+                                                                                         : most;
+  GSK_EACH_TILE_OF(GSK_CODES_TILE, most, 1, size)
 }

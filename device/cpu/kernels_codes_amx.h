@@ -74,8 +74,7 @@ GSK_INLINE void tileBlocks(const gsk_linear *g, const int MR, const int SUB, con
                                                         : set1(0.0f);
   for (int64_t t = b0; t < b1 + 2; t++) {
     int32_t *slot = ring[t & 1];
-    const uint8_t *at = FAST ? a + t * SUB
-                             : a + t * SUB / GSK_BLOCK * 2 * GSK_BLOCK + t * SUB % GSK_BLOCK;
+    const uint8_t *at = a + (FAST ? t * SUB : highByteAt(t * SUB));
     int more = t < b1;
     if (t & 1) {
       TILE_TURN(2, 3, 7)

@@ -19,7 +19,7 @@ GSK_INLINE void sumBlock(const gsk_linear *g, const int MR, const int BITS, cons
   } else {
     GSK_UNROLL for (int i = 0; i < MR; i++) GSK_UNROLL for (int j = 0; j < TILE_VECS; j++)
         sum[i][j] = vdupq_n_s32(0);
-    a += at / GSK_BLOCK * 2 * GSK_BLOCK + at % GSK_BLOCK;
+    a += highByteAt(at);
     addBytes(MR, BITS, SUB, HIGH_BYTES, a, g->a.stride, codes, table, sum);
     GSK_UNROLL for (int i = 0; i < MR; i++) GSK_UNROLL for (int j = 0; j < TILE_VECS; j++)
         sum[i][j] = vshlq_n_s32(sum[i][j], 8);
@@ -61,5 +61,5 @@ GSK_INLINE void codesForm(const gsk_linear *g, const int BITS, const int SUB, co
                           const int HALF, const int FAST, int64_t r0, int64_t r1, int64_t p0,
                           int64_t p1) {
 #define GSK_CODES_TILE(MR) tileCodes(g, MR, BITS, SUB, MIN, HALF, FAST, r, p, first)
-  GSK_EACH_TILE_OF(GSK_CODES_TILE, CODES_ROWS, BYTES_STEP)
+  GSK_EACH_TILE_OF(GSK_CODES_TILE, CODES_ROWS, BYTES_STEP, CODES_ROWS)
 }

@@ -4,6 +4,9 @@ GSK_INLINE V loadScale(const uint8_t *p, int half, int column) {
   return half ? loadHalf((const uint16_t *)p + column) : load((const float *)p + column);
 }
 
+/* Where the high byte of k is in a row of high and low bytes; the low one is a block behind. */
+GSK_INLINE int64_t highByteAt(int64_t k) { return k / GSK_BLOCK * 2 * GSK_BLOCK + k % GSK_BLOCK; }
+
 /* The float steps of a sub-block of a codes form, the same in every set: its sums, then its min. */
 GSK_INLINE V addBlock(const gsk_linear *g, const int SUB, const int MIN, const int FAST,
                       int64_t row, int64_t block, V sum, V scale, V min, V acc) {
@@ -36,19 +39,20 @@ GSK_INLINE void finishColumns(const gsk_linear *g, const int FAST, int64_t row, 
 /* clang-format on */
 
 /* Panels outside, so that a panel is read once a slab. TILE(MR) works on rows from r, panel p, columns from first; it is
- * the panel's tile number GSK_PART. Tiles begin at multiples of STEP rows, which divides MOST. */
+ * the panel's tile number GSK_PART. Tiles have at most SIZE rows, a number up to the constant MOST, and begin at multiples
+ * of STEP rows, which divides SIZE. */
 #define GSK_PART (first ? tiles + t : tiles > 1 ? t : ALONE)
-#define GSK_EACH_TILE_OF(TILE, MOST, STEP)                                                   \
-  for (int64_t p = p0, n = (r1 - r0 + STEP - 1) / STEP, tiles = (r1 - r0 + MOST - 1) / MOST, \
-               least = n / tiles, longer = n % tiles;                                        \
-       p < p1; p++)                                                                          \
-    for (int first = 0; first < GSK_PANEL; first += TILE_VECS * LANES)                       \
-      for (int64_t t = 0, r = r0, rows; t < tiles; t++, r += rows) {                         \
-        rows = STEP * (least + (t < longer));                                                \
-        if (STEP > 1 && rows > r1 - r) rows = r1 - r;                                        \
-        GSK_TILE(TILE, MOST, rows)                                                           \
+#define GSK_EACH_TILE_OF(TILE, MOST, STEP, SIZE)                                               \
+  for (int64_t p = p0, n = (r1 - r0 + STEP - 1) / STEP, tiles = (r1 - r0 + SIZE - 1) / (SIZE), \
+               least = n / tiles, longer = n % tiles;                                          \
+       p < p1; p++)                                                                            \
+    for (int first = 0; first < GSK_PANEL; first += TILE_VECS * LANES)                         \
+      for (int64_t t = 0, r = r0, rows; t < tiles; t++, r += rows) {                           \
+        rows = STEP * (least + (t < longer));                                                  \
+        if (STEP > 1 && rows > r1 - r) rows = r1 - r;                                          \
+        GSK_TILE(TILE, MOST, rows)                                                             \
       }
-#define GSK_EACH_TILE(TILE, MOST) GSK_EACH_TILE_OF(TILE, MOST, 1)
+#define GSK_EACH_TILE(TILE, MOST) GSK_EACH_TILE_OF(TILE, MOST, 1, MOST)
 
 /* A model's weights do not stay in the second cache from one slab to the next, and the processor's own prefetchers end
  * with a page: tiles fetch while they work. Of several tiles of a panel the first ones share the next panel, a line a

@@ -12,7 +12,20 @@ GSK_INLINE int32_t sumCodes(const V *codes) {
   return (int32_t)sumLanes(sum);
 }
 
-static void prepareExact(const float *x, int64_t k, void *row, float *scale, int32_t *sums) {
+/* 16 codes from `at` on of a row of high and low bytes, which unsigned codes ask to be signed. */
+GSK_INLINE void storeHighAndLow(const gsk_form *f, uint8_t *row, int64_t at, V *codes) {
+  row += highByteAt(at);
+#if EXACT_UNIT == 4 || defined(Q8_TILES)
+  storeBytes(row + GSK_BLOCK, codes);
+  if (f->zero) EACH(PARTS) codes[i] = add(codes[i], set1(128.0f));
+  storeHighBytes(row, codes);
+#else
+  (void)f, (void)row, (void)codes; /* no form has a unit of 4 */
+#endif
+}
+
+static void prepareExact(const gsk_form *f, const float *x, int64_t k, void *row, float *scale,
+                         int32_t *zeros, int32_t *sums) {
   V m = set1(0.0f);
   for (int64_t i = 0; i < k; i += LANES) {
     V y = load(x + i);
@@ -26,14 +39,14 @@ static void prepareExact(const float *x, int64_t k, void *row, float *scale, int
     V codes[PARTS];
     roundLanes(x + i, q, set1(GSK_ACTIVATION_MAX), codes);
     if (sums) sums[i / GSK_LANES] = sumCodes(codes);
-#if EXACT_UNIT == 4
-    uint8_t *at = (uint8_t *)row + i / 32 * 64 + i % 32;
-    storeHighBytes(at, codes);
-    storeBytes(at + 32, codes);
-#else
-    storeShorts((int16_t *)row + i, codes);
-#endif
+    if (f->unit == 4) storeHighAndLow(f, row, i, codes);
+    else storeShorts((int16_t *)row + i, codes);
   }
+#ifdef Q8_TILES
+  if (f->zero) zerosQ8(row, k / GSK_BLOCK, zeros);
+#else
+  (void)zeros;
+#endif
 }
 
 /* What prepareFast finds out of LANES blocks. */

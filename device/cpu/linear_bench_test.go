@@ -81,7 +81,7 @@ func benchmarkLinear(b *testing.B, s *kernelSet, typ *quant.Type, p device.Preci
 			zeros: offHeapOf[int32](b, rows*k/32), sums: offHeapOf[int32](b, rows*k/16)}
 		scales := scalesPerRow(arithmetic, k)
 		for i := range rows {
-			s.prepare(arithmetic, x[i*stride:][:k], preparedRows{a.codes[i*codesStride(k):], a.scales[i*scales:], a.zeros[i*k/32:], a.sums[i*k/16:]})
+			s.prepare(spec, p, x[i*stride:][:k], preparedRows{a.codes[i*codesStride(k):], a.scales[i*scales:], a.zeros[i*k/32:], a.sums[i*k/16:]})
 		}
 		run = func() { s.linearCodes(w, a, nil, out, n, all) }
 	}

@@ -213,7 +213,7 @@ func (m *product) prepare(s *kernelSet, f *fence) preparedRows {
 		zeros: place(f, make([]int32, m.rows*m.k/32)), sums: place(f, make([]int32, m.rows*m.k/16))}
 	for r := range m.rows {
 		x := place(f, m.x[r*m.k:][:m.k])
-		s.prepare(m.arithmetic, x, preparedRows{a.codes[r*stride:], a.scales[r*scales:], a.zeros[r*m.k/32:], a.sums[r*m.k/16:]})
+		s.prepare(m.spec, m.precision, x, preparedRows{a.codes[r*stride:], a.scales[r*scales:], a.zeros[r*m.k/32:], a.sums[r*m.k/16:]})
 	}
 	return a
 }

@@ -28,7 +28,13 @@ static inline uint8_t *put_units(const gsk_form *f, uint8_t *block, int64_t colu
                                  const int8_t *codes, int sub, int unit) {
   uint8_t *at = block + unit * column;
   if (f->storage == GSK_CODES8) {
-    for (int k = 0; k < sub; k += unit, at += unit * GSK_PANEL) memcpy(at, codes + k, (size_t)unit);
+    const uint32_t sign = f->zero ? 0x80808080 : 0; /* adds the zero, which is 128 */
+    for (int k = 0; k < sub; k += unit, at += unit * GSK_PANEL) {
+      uint32_t together = 0;
+      memcpy(&together, codes + k, (size_t)unit);
+      together ^= sign;
+      memcpy(at, &together, (size_t)unit);
+    }
     return block + GSK_PANEL * sub;
   }
   for (int k = 0; k < sub; k += 2 * unit, at += unit * GSK_PANEL) {

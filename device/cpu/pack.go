@@ -33,14 +33,17 @@ func (k *kernelSet) form(t *quant.Type, p device.Precision, columns int64) C.gsk
 	}
 	f := C.gsk_form{storage: C.GSK_CODES8, sub_block: C.int32_t(c.SubBlock), has_min: flag(c.Min), half_scale: flag(c.HalfScale),
 		unit: k.set.exact_unit}
-	if p == device.Fast {
-		f.unit, f.fast = 4, 1
-	}
 	if c.Bits == 4 {
 		f.storage = C.GSK_CODES4
 		for i, v := range c.Table {
 			f.table[i] = C.int8_t(v)
 		}
+	}
+	switch {
+	case p == device.Fast:
+		f.unit, f.fast = 4, 1
+	case k.set.q8_zero != 0 && C.gsk_is_q8(&f) != 0:
+		f.unit, f.zero = 4, k.set.q8_zero
 	}
 	return f
 }

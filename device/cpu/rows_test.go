@@ -9,6 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"gguf-stream/device"
+	"gguf-stream/goloader/quant"
+	"gguf-stream/goloader/tensor"
 )
 
 // rowLengths: all remainders of 16 lanes twice, and real widths.
@@ -49,34 +51,46 @@ func TestPrepareAtTheFence(t *testing.T) {
 	zero, tiny := func() float32 { return 0 }, func() float32 { return 1e-42 }
 	for _, next := range []func() float32{r.ordinary, r.finite, zero, tiny} {
 		for _, k := range []int{32, 64, 96, 384} {
-			checkPrepare(t, ExactCodes, draw(k, next))
-			checkPrepare(t, FastCodes, draw(k, next))
+			checkPrepare(t, "Q8_0", device.Exact, draw(k, next))
+			checkPrepare(t, "Q4_0", device.Exact, draw(k, next))
+			checkPrepare(t, "Q8_0", device.Fast, draw(k, next))
 		}
 		for _, k := range append([]int{1 << 16}, rowLengths...) {
-			checkPrepare(t, Words, draw(k, next))
+			checkPrepare(t, "F16", device.Fast, draw(k, next))
 		}
 	}
 }
 
-// checkPrepare: all sets give the same codes, their sums are right, and code·scale is the number within half a step.
-func checkPrepare(t *testing.T, arithmetic Arithmetic, x []float32) {
+// checkPrepare: for a matrix of the type all sets give the same codes, their sums are right, and code·scale is the number
+// within half a step.
+func checkPrepare(t *testing.T, typ string, p device.Precision, x []float32) {
 	k := len(x)
-	m := &product{arithmetic: arithmetic, rows: 1, k: k, x: x}
+	of, _ := quant.ByName(typ)
+	m := &product{spec: device.TensorSpec{Type: of, Shape: tensor.Shape{1, int64(k)}}, precision: p, rows: 1, k: k, x: x}
+	m.arithmetic = kernelSets[0].arithmetic(m.spec, p)
 	var codes []int32
 	scales := everySet(t, func(s *kernelSet, f *fence) []float32 {
 		a := m.prepare(s, f)
 		for i, sum := range a.sums {
-			if arithmetic == Words {
+			if m.arithmetic == Words {
 				break // has none
 			}
 			for j := range 16 {
-				sum -= a.code(s, arithmetic, 16*i+j)
+				sum -= a.code(s, m.spec, p, 16*i+j)
 			}
 			require.Zero(t, sum, "%s: the sum of 16 codes", s.name)
 		}
+		if form := s.form(of, p, int64(k)); form.zero != 0 {
+			for i, zero := range a.zeros {
+				for j := range 32 {
+					zero += int32(form.zero) * a.code(s, m.spec, p, 32*i+j)
+				}
+				require.Zero(t, zero, "%s: what the codes' zero takes off a block", s.name)
+			}
+		}
 		got := make([]int32, k)
 		for i := range got {
-			got[i] = a.code(s, arithmetic, i)
+			got[i] = a.code(s, m.spec, p, i)
 		}
 		if codes == nil {
 			codes = got
@@ -91,7 +105,7 @@ func checkPrepare(t *testing.T, arithmetic Arithmetic, x []float32) {
 		scale := float64(scales[i*len(scales)/k])
 		require.InDelta(t, float64(x[i]), float64(c)*scale, 0.51*scale+1e-30)
 	}
-	if arithmetic == Words {
+	if m.arithmetic == Words {
 		require.LessOrEqual(t, math.Sqrt(norm), 46340.0)
 	}
 }
