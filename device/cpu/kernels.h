@@ -95,7 +95,8 @@ typedef struct gsk_rows {
   const float *scales; /* exact and words: [row]; fast: [row][k/32] */
   const int32_t *
       zeros; /* [row][k/32]; fast: two int16 each, −zero and 0; for unsigned codes: −zero·(sum of a block) */
-  const int32_t *sums; /* [row][k/16]: sums of the codes less their zeros, for mins */
+  const int32_t
+      *sums; /* [row][k/16]: sums of the codes less their zeros, for mins; not for unsigned codes */
 } gsk_rows;
 
 typedef struct gsk_linear {

@@ -5,7 +5,7 @@ GSK_INLINE V loadScale(const uint8_t *p, int half, int column) {
 }
 
 /* Where the high byte of k is in a row of high and low bytes; the low one is a block behind. */
-GSK_INLINE int64_t highByteAt(int64_t k) { return k / GSK_BLOCK * 2 * GSK_BLOCK + k % GSK_BLOCK; }
+GSK_OP int64_t highByteAt(int64_t k) { return k / GSK_BLOCK * 2 * GSK_BLOCK + k % GSK_BLOCK; }
 
 /* The float steps of a sub-block of a codes form, the same in every set: its sums, then its min. */
 GSK_INLINE V addBlock(const gsk_linear *g, const int SUB, const int MIN, const int FAST,

@@ -86,15 +86,15 @@
   ".rept (gsk_unit+" FIRST "+1)*" LINES "/" UNITS "-(gsk_unit+" FIRST ")*" LINES "/" UNITS "\n\t"  \
   "prefetcht0 64*gsk_line(%[next])\n\t.set gsk_line, gsk_line+1\n\t.endr\n\t"
 #define NEXT_BLOCK(LINES, CODES, BYTES)                                                            \
-  "add $" CODES ", %[w]\n\tadd $64*" LINES ", %[next]\n\tadd $" BYTES ", %[a]\n\tadd $" BYTES ", %[a3]\n\t"      \
+  "add $" CODES ", %[w]\n\tadd $64*" LINES ", %[next]\n\tadd $" BYTES ", %[a]\n\tadd $" BYTES ", %[a3]\n\t" \
   "add $4, %[z]\n\tadd $4, %[z3]\n\t"
 /* The rows of the output are addressed as those of the activations were. */
 #define LOAD_END                                                                                   \
   "mov %[bias], %[w]\n\tvmovups (%[w]), %%zmm24\n\tvmovups 64(%[w]), %%zmm25\n\t"                  \
   "mov %[out], %[a]\n\tmov %[out_stride], %[s]\n\tlea (%[a],%[s],2), %[a3]\n\tadd %[s], %[a3]\n\t"
 #define VECTORS                                                                                    \
-  "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13",     \
-  "xmm14", "xmm15", "xmm16", "xmm17", "xmm18", "xmm19", "xmm20", "xmm21", "xmm22", "xmm23", "xmm24", "xmm25", "xmm26",    \
+  "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", \
+  "xmm14", "xmm15", "xmm16", "xmm17", "xmm18", "xmm19", "xmm20", "xmm21", "xmm22", "xmm23", "xmm24", "xmm25", "xmm26", \
   "xmm27", "xmm28"
 
 #define FAST_TILE(ROWS, LINES)                                                                     \
@@ -102,14 +102,14 @@
       ROWS(CLEAR, )                                                                                \
       "1:\n\t"                                                                                     \
       "vpmovsxwd 1088(%[w]), %%zmm24\n\tvpmovsxwd 1120(%[w]), %%zmm25\n\t"                         \
-      ROWS(FAST_START, )                                                                            \
-      EACH_UNIT(FETCH(LINES, "8", "0") LOAD_CODES ROWS(FAST_UNIT, ))                                 \
+      ROWS(FAST_START, )                                                                           \
+      EACH_UNIT(FETCH(LINES, "8", "0") LOAD_CODES ROWS(FAST_UNIT, ))                               \
       LOAD_SCALES                                                                                  \
-      ROWS(FAST_ADD, )                                                                              \
-      NEXT_BLOCK(LINES, "1152", "32")                                                                      \
-      "add $4, %[q]\n\tadd $4, %[q3]\n\tdec %[n]\n\tjnz 1b\n\t"   \
+      ROWS(FAST_ADD, )                                                                             \
+      NEXT_BLOCK(LINES, "1152", "32")                                                              \
+      "add $4, %[q]\n\tadd $4, %[q3]\n\tdec %[n]\n\tjnz 1b\n\t"                                    \
       LOAD_END                                                                                     \
-      ROWS(FAST_FINISH, )                                                                           \
+      ROWS(FAST_FINISH, )                                                                          \
       : [a] "+r"(a), [a3] "+r"(a3), [z] "+r"(z), [z3] "+r"(z3), [q] "+r"(q), [q3] "+r"(q3),        \
         [w] "+r"(w), [n] "+r"(n), [next] "+r"(next), [s] "+r"(s)                                   \
       : [t] "r"(t), [bias] "m"(bias), [out] "m"(out), [out_stride] "m"(out_stride)                 \
@@ -117,29 +117,29 @@
 
 #define EXACT_TILE_OF(ROWS, LINES, PRODUCTS_OF_A_BLOCK)                                            \
   __asm__ volatile(                                                                                \
-      "vbroadcasti32x4 %[up], %%zmm27\n\t"                        \
+      "vbroadcasti32x4 %[up], %%zmm27\n\t"                                                         \
       ROWS(CLEAR, CLEAR_LYING)                                                                     \
       "1:\n\t"                                                                                     \
       PRODUCTS_OF_A_BLOCK                                                                          \
       LOAD_SCALES                                                                                  \
       ROWS(EXACT_ADD, EXACT_ADD_LYING)                                                             \
-      NEXT_BLOCK(LINES, "1088", "64")                                                                      \
-      "add $64, %[a6]\n\tadd $4, %[z6]\n\tdec %[n]\n\tjnz 1b\n\t"                                                                     \
+      NEXT_BLOCK(LINES, "1088", "64")                                                              \
+      "add $64, %[a6]\n\tadd $4, %[z6]\n\tdec %[n]\n\tjnz 1b\n\t"                                  \
       LOAD_END                                                                                     \
       "lea (%[a3],%[s],2), %[a6]\n\tadd %[s], %[a6]\n\tmov %[scales], %[w]\n\t"                    \
       ROWS(EXACT_FINISH, EXACT_FINISH_LYING)                                                       \
       : [a] "+r"(a), [a3] "+r"(a3), [a6] "+r"(a6), [z] "+r"(z), [z3] "+r"(z3), [z6] "+r"(z6), [w] "+r"(w), [n] "+r"(n), [next] "+r"(next), \
         [s] "+r"(s)                                                                                \
-      : [t] "r"(t), [lying] "r"(lying), [up] "m"(up), [scales] "m"(scales), [bias] "m"(bias), \
-        [out] "m"(out), [out_stride] "m"(out_stride)                                                               \
+      : [t] "r"(t), [lying] "r"(lying), [up] "m"(up), [scales] "m"(scales), [bias] "m"(bias),      \
+        [out] "m"(out), [out_stride] "m"(out_stride)                                               \
       : "cc", "memory", VECTORS)
 #define EXACT_TILE_TWICE(ROWS, LINES)                                                              \
   EXACT_TILE_OF(ROWS, LINES,                                                                       \
-      EACH_UNIT(FETCH(LINES, "16", "0") LOAD_CODES ROWS(EXACT_HIGH, EXACT_HIGH))                               \
+      EACH_UNIT(FETCH(LINES, "16", "0") LOAD_CODES ROWS(EXACT_HIGH, EXACT_HIGH))                   \
       EACH_UNIT(FETCH(LINES, "16", "8") LOAD_CODES ROWS(EXACT_LOW, EXACT_LOW)))
 #define EXACT_TILE_ONCE(ROWS, LINES)                                                               \
   EXACT_TILE_OF(ROWS, LINES,                                                                       \
-      EACH_UNIT(FETCH(LINES, "8", "0") LOAD_CODES ROWS(EXACT_BOTH, ))               \
+      EACH_UNIT(FETCH(LINES, "8", "0") LOAD_CODES ROWS(EXACT_BOTH, ))                              \
       ROWS(EXACT_JOIN, ))
 /* clang-format on */
 
@@ -191,18 +191,25 @@ GSK_INLINE void tileQ8(const gsk_linear *g, const int MR, const int FAST, int64_
   }
 }
 
-/* What the zero of the codes takes off a row of high and low bytes: −128·(sum of each block). */
-GSK_INLINE void zerosQ8(const uint8_t *row, int64_t blocks, int32_t *zeros) {
-  const VI ones = _mm512_set1_epi8(1),
-           up = _mm512_set_epi32(0, 0, 0, 0, 0, 0, 0, 0, 8, 8, 8, 8, 8, 8, 8, 8);
+/* Codes x·q of a row, and what the zero of the matrix's codes takes off its products: −128·(sum of each block). Packing
+ * puts the lanes of 128 bits side by side: high bytes of a block's both vectors, then low ones. */
+GSK_INLINE void prepareQ8(const float *x, float q, int64_t blocks, uint8_t *row, int32_t *zeros) {
+  const V most = set1(GSK_ACTIVATION_MAX);
+  const VI ones = _mm512_set1_epi16(1), half = _mm512_set1_epi16(128);
+  const VI order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
   for (int64_t b = 0; b < blocks; b += LANES) {
+    const int there = blocks - b < LANES ? (int)(blocks - b) : LANES;
     V sums[LANES];
-    for (int i = 0; i < LANES; i++) {
-      VI bytes = b + i < blocks ? loadBytes(row + (b + i) * GSK_ALIGN) : zeroI();
-      sums[i] = toFloat(_mm512_sllv_epi32(dotBytes(zeroI(), ones, bytes), up));
+    for (int i = 0; i < LANES; i++) sums[i] = set1(0.0f);
+    for (int i = 0; i < there; i++, x += GSK_BLOCK, row += 2 * GSK_BLOCK) {
+      VI codes = _mm512_packs_epi32(_mm512_cvtps_epi32(minV(mul(load(x), set1(q)), most)),
+                                    _mm512_cvtps_epi32(minV(mul(load(x + LANES), set1(q)), most)));
+      VI high = _mm512_srai_epi16(_mm512_add_epi16(codes, half), 8);
+      VI low = _mm512_srai_epi16(_mm512_slli_epi16(codes, 8), 8);
+      _mm512_storeu_si512(row, _mm512_permutexvar_epi32(order, _mm512_packs_epi16(high, low)));
+      sums[i] = toFloat(_mm512_madd_epi16(codes, ones));
     }
     V below = mul(foldRows(add, sums), set1(-(float)GSK_CODE_ZERO));
-    __mmask16 there = blocks - b < LANES ? (__mmask16)((1 << (blocks - b)) - 1) : 0xffff;
-    _mm512_mask_storeu_epi32(zeros + b, there, _mm512_cvtps_epi32(below));
+    _mm512_mask_storeu_epi32(zeros + b, (__mmask16)((1u << there) - 1), _mm512_cvtps_epi32(below));
   }
 }

@@ -12,41 +12,48 @@ GSK_INLINE int32_t sumCodes(const V *codes) {
   return (int32_t)sumLanes(sum);
 }
 
-/* 16 codes from `at` on of a row of high and low bytes, which unsigned codes ask to be signed. */
-GSK_INLINE void storeHighAndLow(const gsk_form *f, uint8_t *row, int64_t at, V *codes) {
-  row += highByteAt(at);
-#if EXACT_UNIT == 4 || defined(Q8_TILES)
-  storeBytes(row + GSK_BLOCK, codes);
-  if (f->zero) EACH(PARTS) codes[i] = add(codes[i], set1(128.0f));
-  storeHighBytes(row, codes);
+/* 16 codes from k `at` of a row on: int16, or for units of 4 high and low bytes. */
+GSK_INLINE void storeCodes(void *row, int64_t at, const V *codes) {
+#if EXACT_UNIT == 4
+  uint8_t *high = (uint8_t *)row + highByteAt(at);
+  storeHighBytes(high, codes);
+  storeBytes(high + GSK_BLOCK, codes);
 #else
-  (void)f, (void)row, (void)codes; /* no form has a unit of 4 */
+  storeShorts((int16_t *)row + at, codes);
 #endif
 }
 
+/* The largest |x| of a row of blocks. */
+GSK_INLINE float topOf(const float *x, int64_t k) {
+  const V zero = set1(0.0f);
+  V even = zero, odd = zero; /* of vectors: one chain would wait for itself */
+  for (int64_t i = 0; i < k; i += 2 * LANES) {
+    V a = load(x + i), b = load(x + i + LANES);
+    even = maxV(even, maxV(a, sub(zero, a)));
+    odd = maxV(odd, maxV(b, sub(zero, b)));
+  }
+  return maxLanes(maxV(even, odd));
+}
+
+#ifndef Q8_TILES
+#define prepareQ8(x, q, blocks, row, zeros) ((void)(zeros)) /* no form has unsigned codes */
+#endif
 static void prepareExact(const gsk_form *f, const float *x, int64_t k, void *row, float *scale,
                          int32_t *zeros, int32_t *sums) {
-  V m = set1(0.0f);
-  for (int64_t i = 0; i < k; i += LANES) {
-    V y = load(x + i);
-    m = maxV(m, maxV(y, sub(set1(0.0f), y)));
-  }
-  float top = maxLanes(m);
+  float top = topOf(x, k);
   /* rows too small to divide by become zero: their reciprocal would be infinite */
   float q = top > 1e-30f ? GSK_ACTIVATION_MAX / top : 0.0f;
   *scale = top / GSK_ACTIVATION_MAX;
+  if (f->zero) {
+    prepareQ8(x, q, k / GSK_BLOCK, row, zeros);
+    return;
+  }
   for (int64_t i = 0; i < k; i += GSK_LANES) {
     V codes[PARTS];
     roundLanes(x + i, q, set1(GSK_ACTIVATION_MAX), codes);
     if (sums) sums[i / GSK_LANES] = sumCodes(codes);
-    if (f->unit == 4) storeHighAndLow(f, row, i, codes);
-    else storeShorts((int16_t *)row + i, codes);
+    storeCodes(row, i, codes);
   }
-#ifdef Q8_TILES
-  if (f->zero) zerosQ8(row, k / GSK_BLOCK, zeros);
-#else
-  (void)zeros;
-#endif
 }
 
 /* What prepareFast finds out of LANES blocks. */
