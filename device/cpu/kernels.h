@@ -55,9 +55,9 @@ enum {
 
 /* The packed form of a matrix [n, k]: panels of 32 columns of the output. In a block form each sub-block of
  * k is: codes [sub/unit][32][unit] int8 (4 bits: two such rows share bytes, the earlier in the low nibbles),
- * then scales [32], then mins [32] if any, halves or float32, then in fast precision int16 sums [32] of the sub-block's
- * codes, for the zero points of the activations. Float forms are [k][32]. Words, fast precision's form of types without codes: int16 codes
- * [k/2][32][2], a zero behind an odd k, then float32 scales [32] of the columns. */
+ * then scales [32], then mins [32] if any, halves or float32, then in fast precision int16 sums [32] of the
+ * sub-block's codes, for the zero points of the activations. Float forms are [k][32]. Words, fast precision's form of
+ * types without codes: int16 codes [k/2][32][2], a zero behind an odd k, then float32 scales [32] of the columns. */
 typedef enum gsk_storage {
   GSK_CODES8,
   GSK_CODES4,
@@ -93,10 +93,9 @@ typedef struct gsk_rows {
   const void *data;    /* codes or float32 */
   int64_t stride;      /* bytes */
   const float *scales; /* exact and words: [row]; fast: [row][k/32] */
-  const int32_t *
-      zeros; /* [row][k/32]; fast: two int16 each, −zero and 0; for unsigned codes: −zero·(sum of a block) */
-  const int32_t
-      *sums; /* [row][k/16]: sums of the codes less their zeros, for mins; not for unsigned codes */
+  /* [row][k/32]. fast: each two int16: −zero and 0. For unsigned codes: −(their zero)·(sum of the row's block) */
+  const int32_t *zeros;
+  const int32_t *sums; /* [row][k/16]: sums of the codes less their zeros, for mins */
 } gsk_rows;
 
 typedef struct gsk_linear {
@@ -123,8 +122,9 @@ typedef struct gsk_kernel_set {
   /* rows [r0, r1) × panels [p0, p1) of the product */
   void (*linear)(const gsk_linear *args, int64_t r0, int64_t r1, int64_t p0, int64_t p1);
   int32_t exact_unit; /* gsk_form.unit of exact matrices */
-  int32_t q8_zero;    /* of those of Q8_0's form (gsk_is_q8), whose unit then is 4: gsk_form.zero */
-  /* for matrices of a form; codes = round(x·(32512/max|x|)); scale = max|x|/32512; sums per 16, or NULL */
+  int32_t q8_zero;    /* gsk_form.zero of those of Q8_0's form (gsk_is_q8), whose unit is 4 then */
+  /* for matrices of a form: codes = round(x·(32512/max|x|)), scale = max|x|/32512; zeros of unsigned codes; else sums
+   * per 16, or NULL */
   void (*prepare_exact)(const gsk_form *form, const float *x, int64_t k, void *codes, float *scale,
                         int32_t *zeros, int32_t *sums);
   /* per 32: q = 255/(hi−lo), zero = round(−lo·q), codes = round(x·q) + zero in 0…255, with hi ≥ 0 ≥ lo;

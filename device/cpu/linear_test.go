@@ -277,6 +277,29 @@ func TestGreatestWordsAtTheFence(t *testing.T) {
 	}
 }
 
+// TestGreatestCodesAtTheFence: the largest codes of both sides, of either sign.
+func TestGreatestCodesAtTheFence(t *testing.T) {
+	for _, typ := range forms() {
+		if typ.Codes == nil {
+			continue
+		}
+		for _, n := range []numbers{same{0x80, 1}, same{0x80, -1}, same{0x7f, 1}, same{0x7f, -1}} {
+			for _, precision := range []device.Precision{device.Exact, device.Fast} {
+				newProduct(typ, precision, 20, 33, 96, false, n).check(t, window{0, 20, 0, 2})
+			}
+		}
+	}
+}
+
+// same draws one number, again and again.
+type same struct {
+	code   byte
+	number float32
+}
+
+func (s same) byte() byte      { return s.code }
+func (s same) finite() float32 { return s.number }
+
 // TestColumnsTooLongForWords stay floats.
 func TestColumnsTooLongForWords(t *testing.T) {
 	typ, _ := quant.ByName("F32")
