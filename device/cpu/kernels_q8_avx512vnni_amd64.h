@@ -29,7 +29,7 @@
 #define ROWS_8(X, LYING) ROWS_7(X, LYING) LYING("(%[a6],%[s])", "(%[z6],%[t])", "", "14", "15", "", "", "", "", "7")
 
 /* Steps, and what is done for a row: A, Z, Q where its numbers are, S its sums, H (held) its accumulators, L sums of low
- * bytes. A step is "operation b, a, to". */
+ * bytes. A step is "operation b, a, to". In .rept macOS's assembler takes $8 for an argument, but not $(8). */
 #define STEP(OPERATION, B, A, TO) OPERATION " " B ", %%zmm" A ", %%zmm" TO "\n\t"
 #define CLEAR_TWO(R0, R1) STEP("vpxord", "%%zmm" R0, R0, R0) STEP("vpxord", "%%zmm" R1, R1, R1)
 #define SIGNED_CODES(S0, S1) STEP("vpdpbusd", "%%zmm24", "26", S0) STEP("vpdpbusd", "%%zmm25", "26", S1)
@@ -53,7 +53,7 @@
   STEP("vaddps", "%%zmm24", H0, H0) STEP("vaddps", "%%zmm25", H1, H1) STORE("0", A, H0, H1)
 
 #define EXACT_ZERO(Z, S) "vpaddd " Z "%{1to16%}, %%zmm" S ", %%zmm" S "\n\t"
-#define EXACT_UP(S0, S1) "vpslld $8, %%zmm" S0 ", %%zmm" S0 "\n\t" STEP("vpshufb", "%%zmm27", S1, S1)
+#define EXACT_UP(S0, S1) "vpslld $(8), %%zmm" S0 ", %%zmm" S0 "\n\t" STEP("vpshufb", "%%zmm27", S1, S1)
 #define EXACT_HIGH(A, Z, Q, S0, S1, H0, H1, L0, L1, ROW)                                           \
   AT_FIRST(CLEAR_TWO(S0, S1)) LOAD_BYTES("4*gsk_unit" A) SIGNED_BYTES(S0, S1)
 #define EXACT_LOW(A, Z, Q, S0, S1, H0, H1, L0, L1, ROW)                                            \
