@@ -15,8 +15,9 @@ package cpu
 /*
 #cgo CFLAGS: -O3 -std=c11 -Wall -Wextra -Werror -Wframe-larger-than=65536
 #cgo LDFLAGS: -lm -lpthread
-#include "exec.h"
-#include "pool.h"
+// in angle brackets in all preambles: cgo compiles them in the folder for temporary files, where quotes look first
+#include <exec.h>
+#include <pool.h>
 */
 import "C"
 

@@ -1,7 +1,7 @@
 package cpu
 
 /*
-#include "exec.h"
+#include <exec.h>
 
 static void gsk_call_linear(const gsk_kernel_set *s, gsk_linear g, const gsk_matrix *w, int64_t r0, int64_t r1,
                             int64_t p0, int64_t p1) {

@@ -1,6 +1,6 @@
 package cpu
 
-// #include "exec.h"
+// #include <exec.h>
 import "C"
 
 import (

@@ -1,8 +1,8 @@
 package cpu
 
 /*
-#include "kernels.h"
-#include "peak.h"
+#include <kernels.h>
+#include <peak.h>
 #include <stdlib.h>
 */
 import "C"

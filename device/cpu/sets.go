@@ -1,8 +1,8 @@
 package cpu
 
 /*
-#include "detect.h"
-#include "kernels.h"
+#include <detect.h>
+#include <kernels.h>
 #include <stdlib.h>
 */
 import "C"

@@ -1,6 +1,6 @@
 package cpu
 
-// #include "kernels.h"
+// #include <kernels.h>
 import "C"
 
 var kernelSets = []kernelSet{

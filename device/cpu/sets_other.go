@@ -2,7 +2,7 @@
 
 package cpu
 
-// #include "kernels.h"
+// #include <kernels.h>
 import "C"
 
 var kernelSets = []kernelSet{{"portable", nil, &C.gsk_portable}}

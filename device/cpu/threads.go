@@ -1,6 +1,6 @@
 package cpu
 
-// #include "system.h"
+// #include <system.h>
 import "C"
 
 import (

@@ -9,7 +9,7 @@ package main
 
 /*
 #cgo CFLAGS: -O2 -std=c11 -Wall -Wextra -Werror -fvisibility=hidden
-#include "queue.h"
+#include <queue.h>
 #include <stdlib.h>
 */
 import "C"

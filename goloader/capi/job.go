@@ -1,7 +1,7 @@
 package main
 
 /*
-#include "queue.h"
+#include <queue.h>
 #include <stdlib.h>
 */
 import "C"
