@@ -4,7 +4,7 @@ GSK_INLINE V loadScale(const uint8_t *p, int half, int column) {
   return half ? loadHalf((const uint16_t *)p + column) : load((const float *)p + column);
 }
 
-/* Where the high byte of k is in a row of high and low bytes; the low one is a block behind. */
+/* Where the high byte of k is in a row of high and low bytes; the low one is a block behind. Not all sets have such rows. */
 GSK_OP int64_t highByteAt(int64_t k) { return k / GSK_BLOCK * 2 * GSK_BLOCK + k % GSK_BLOCK; }
 
 /* The float steps of a sub-block of a codes form, the same in every set: its sums, then its min. */

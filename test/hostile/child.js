@@ -71,7 +71,12 @@ async function main() {
   const cases = JSON.parse(fs.readFileSync(path.join(folder, 'cases.json'), 'utf8'));
   const before = await embed();
   const results = [];
-  for (const c of cases) results.push(await run(c));
+  for (const c of cases) {
+    const result = await run(c);
+    // others slow one run down, a slow reader all of them
+    for (let i = 0; i < 2 && result.cpuMs >= 1000; i++) result.cpuMs = Math.min(result.cpuMs, (await run(c)).cpuMs);
+    results.push(result);
+  }
   const alive = JSON.stringify(await embed()) === JSON.stringify(before);
   fs.writeFileSync(path.join(folder, 'results.json'), JSON.stringify({ results, alive }));
 }
