@@ -45,6 +45,8 @@ type TensorSpec struct {
 	Shape tensor.Shape // Matrix and Lookup: [rows, columns]; Vector: [columns]
 	Type  *quant.Type
 	Role  Role
+	// Sensitive, of a Matrix: errors of its product weigh more in the vectors than others'. Fast is finer there.
+	Sensitive bool
 }
 
 // Device holds weights and runs programs. Its methods may be called from any goroutine.

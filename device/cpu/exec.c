@@ -9,14 +9,15 @@ enum { MAX_SLOTS = 16 };
 /* One thread's buffers, cut out of its workspace. */
 typedef struct workspace {
   float *slot[MAX_SLOTS];
-  uint8_t *codes;    /* [slab][gsk_codes_stride(widest)]: prepared activations */
-  float *scales;     /* [slab][widest/32] */
-  int32_t *zeros;    /* [slab][widest/32] */
-  int32_t *sums;     /* [slab][widest/16] */
-  float *scratch;    /* attention */
-  float *row;        /* [hidden_size]: of a lookup table */
-  int prepared;      /* the slot whose rows `codes` holds, −1: none */
-  int prepared_unit; /* gsk_form.unit that they are prepared for; 0: words */
+  uint8_t *codes;         /* [slab][gsk_codes_stride(widest)]: prepared activations */
+  float *scales;          /* [slab][widest/32] */
+  int32_t *zeros;         /* [slab][widest/32] */
+  int32_t *sums;          /* [slab][widest/16] */
+  float *scratch;         /* attention */
+  float *row;             /* [hidden_size]: of a lookup table */
+  int prepared;           /* the slot whose rows `codes` holds, −1: none */
+  int prepared_unit;      /* gsk_form.unit that they are prepared for; 0: words */
+  int64_t prepared_block; /* gsk_activation_block */
   int64_t prepared_k;
 } workspace;
 
@@ -89,20 +90,23 @@ static void prepare(const gsk_program *p, workspace *w, const gsk_step *s, int64
   const gsk_form *f = &s->matrix.form;
   int64_t k = s->matrix.k;
   int words = f->storage == GSK_WORDS, unit = words ? 0 : f->unit;
-  if (w->prepared == s->in && w->prepared_k == k && w->prepared_unit == unit) return;
-  int64_t blocks = k / GSK_BLOCK;
+  int64_t block = gsk_activation_block(f), blocks = k / block;
+  if (w->prepared == s->in && w->prepared_k == k && w->prepared_unit == unit &&
+      w->prepared_block == block)
+    return;
   for (int64_t r = r0, i = 0; r < r1; r++, i++) {
     const float *x = row_of(p, w, s->in, r, r0);
     uint8_t *codes = w->codes + i * gsk_codes_stride(k);
     int32_t *sums = p->mins ? w->sums + i * (k / GSK_LANES) : NULL;
     if (words) p->set->prepare_words(x, k, (int16_t *)codes, w->scales + i);
     else if (p->fast)
-      p->set->prepare_fast(x, k, codes, w->scales + i * blocks, w->zeros + i * blocks, sums);
+      p->set->prepare_fast(f, x, k, codes, w->scales + i * blocks, w->zeros + i * blocks, sums);
     else p->set->prepare_exact(f, x, k, codes, w->scales + i, w->zeros + i * blocks, sums);
   }
   w->prepared = s->in;
   w->prepared_k = k;
   w->prepared_unit = unit;
+  w->prepared_block = block;
 }
 
 static void run_linear(const gsk_program *p, workspace *w, const gsk_step *s, int64_t r0,

@@ -12,9 +12,9 @@ static void gsk_call_prepare_exact(const gsk_kernel_set *s, gsk_form f, const fl
                                    int32_t *zeros, int32_t *sums) {
   s->prepare_exact(&f, x, k, codes, scale, zeros, sums);
 }
-static void gsk_call_prepare_fast(const gsk_kernel_set *s, const float *x, int64_t k, uint8_t *codes, float *scales,
+static void gsk_call_prepare_fast(const gsk_kernel_set *s, gsk_form f, const float *x, int64_t k, uint8_t *codes, float *scales,
                                   int32_t *zeros, int32_t *sums) {
-  s->prepare_fast(x, k, codes, scales, zeros, sums);
+  s->prepare_fast(&f, x, k, codes, scales, zeros, sums);
 }
 static void gsk_call_prepare_words(const gsk_kernel_set *s, const float *x, int64_t k, int16_t *codes, float *scale) {
   s->prepare_words(x, k, codes, scale);
@@ -49,8 +49,8 @@ import (
 
 func floats(s []float32) *C.float { return (*C.float)(unsafe.SliceData(s)) }
 
-// preparedRows are activations as codes, codesStride bytes apart, scales [rows] or [rows][k/32], zeros [rows][k/32],
-// sums [rows][k/16].
+// preparedRows are activations as codes, codesStride bytes apart, scales [rows][scalesPerRow], zeros
+// [rows][k/activationBlock], sums [rows][k/16].
 type preparedRows struct {
 	codes  []byte
 	scales []float32
@@ -58,9 +58,15 @@ type preparedRows struct {
 	sums   []int32
 }
 
-func scalesPerRow(a Arithmetic, k int) int {
-	if a == FastCodes {
-		return k / C.GSK_BLOCK
+// activationBlock is k that share a zero, and in fast precision a scale, of activations for a matrix.
+func (s *kernelSet) activationBlock(of device.TensorSpec, p device.Precision) int {
+	form := s.form(of, p)
+	return int(C.gsk_activation_block(&form))
+}
+
+func (s *kernelSet) scalesPerRow(of device.TensorSpec, p device.Precision) int {
+	if s.arithmetic(of, p) == FastCodes {
+		return int(of.Shape.Columns()) / s.activationBlock(of, p)
 	}
 	return 1
 }
@@ -77,10 +83,10 @@ func codesBytes(a Arithmetic, k int) int {
 
 // code is the i-th code of the first row, prepared for a matrix, less its zero.
 func (a preparedRows) code(s *kernelSet, of device.TensorSpec, p device.Precision, i int) int32 {
-	form := s.form(of.Type, p, of.Shape.Columns())
+	form := s.form(of, p)
 	switch {
 	case form.fast != 0:
-		return int32(a.codes[i]) + int32(int16(a.zeros[i/C.GSK_BLOCK]))
+		return int32(a.codes[i]) + int32(int16(a.zeros[i/s.activationBlock(of, p)]))
 	case form.unit == 4:
 		at := i/32*64 + i%32
 		high, low := int32(int8(a.codes[at])), int32(a.codes[at+32])
@@ -96,12 +102,12 @@ func (a preparedRows) code(s *kernelSet, of device.TensorSpec, p device.Precisio
 func (s *kernelSet) prepare(of device.TensorSpec, p device.Precision, x []float32, to preparedRows) {
 	k, codes := C.int64_t(len(x)), unsafe.SliceData(to.codes)
 	zeros, sums := (*C.int32_t)(unsafe.SliceData(to.zeros)), (*C.int32_t)(unsafe.SliceData(to.sums))
+	form := s.form(of, p)
 	switch s.arithmetic(of, p) {
 	case ExactCodes:
-		form := s.form(of.Type, p, of.Shape.Columns())
 		C.gsk_call_prepare_exact(s.set, form, floats(x), k, unsafe.Pointer(codes), floats(to.scales), zeros, sums)
 	case FastCodes:
-		C.gsk_call_prepare_fast(s.set, floats(x), k, (*C.uint8_t)(codes), floats(to.scales), zeros, sums)
+		C.gsk_call_prepare_fast(s.set, form, floats(x), k, (*C.uint8_t)(codes), floats(to.scales), zeros, sums)
 	case Words:
 		C.gsk_call_prepare_words(s.set, floats(x), k, (*C.int16_t)(unsafe.Pointer(codes)), floats(to.scales))
 	}

@@ -40,13 +40,14 @@
 #pragma GCC visibility push(hidden)
 
 enum {
-  GSK_PANEL = 32, /* output columns of a panel */
-  GSK_LANES = 16, /* virtual lanes of a reduction */
-  GSK_BLOCK = 32, /* k of an activation block in fast precision */
-  GSK_SLAB = 96,  /* rows that go through a run of row-local steps together: they stay in L2 */
-  GSK_ALIGN = 64, /* bytes; of every buffer and row stride */
-  GSK_KEYS = 64,  /* keys whose scores are held together, in attention */
-  GSK_GROUP = 32, /* most queries that go over them together */
+  GSK_PANEL = 32,  /* output columns of a panel */
+  GSK_LANES = 16,  /* virtual lanes of a reduction */
+  GSK_BLOCK = 32,  /* k of a block of most types, and of an activation block in fast precision */
+  GSK_JOINED = 64, /* k of two of them under one scale, in fast precision */
+  GSK_SLAB = 96,   /* rows that go through a run of row-local steps together: they stay in L2 */
+  GSK_ALIGN = 64,  /* bytes; of every buffer and row stride */
+  GSK_KEYS = 64,   /* keys whose scores are held together, in attention */
+  GSK_GROUP = 32,  /* most queries that go over them together */
   GSK_WORDS_K = 1 << 16, /* longest column of words: packing holds one of float32 */
   GSK_ACTIVATION_MAX =
       32512,          /* int16 activations: 256·127, so that they can be split into two int8 */
@@ -68,9 +69,10 @@ typedef enum gsk_storage {
 } gsk_storage;
 
 typedef struct gsk_form {
-  int32_t storage;    /* gsk_storage */
-  int32_t sub_block;  /* codes: 16 or 32 */
-  int32_t has_min;    /* codes: value = scale·code + min */
+  int32_t storage; /* gsk_storage */
+  int32_t
+      sub_block;   /* codes: 16 or 32, or GSK_JOINED, which only forms of Q8_0's are (gsk_is_q8) */
+  int32_t has_min; /* codes: value = scale·code + min */
   int32_t half_scale; /* codes: scales and mins are IEEE halves */
   int32_t unit; /* codes: k that lie together, 2 for dot products of int16, 4 for those of bytes */
   int32_t fast; /* codes: there are sums; the activations are bytes */
@@ -88,12 +90,12 @@ typedef struct gsk_matrix {
 /* Activations prepared for a matrix: of block forms codes with scales, of float forms the row itself, of words int16
  * codes [k], a zero behind an odd k, and one scale a row. exact: a ≈ scale·code, int16 codes, one scale a row; for a unit
  * of 4 their high and low bytes are apart, [k/32][2][32], and for unsigned codes the low ones are signed, too.
- * fast: a ≈ scale·(code − zero), unsigned bytes, a scale and a zero per 32. */
+ * fast: a ≈ scale·(code − zero), unsigned bytes, a scale and a zero per block (gsk_activation_block). */
 typedef struct gsk_rows {
   const void *data;    /* codes or float32 */
   int64_t stride;      /* bytes */
-  const float *scales; /* exact and words: [row]; fast: [row][k/32] */
-  /* [row][k/32]. fast: each two int16: −zero and 0. For unsigned codes: −(their zero)·(sum of the row's block) */
+  const float *scales; /* exact and words: [row]; fast: [row][k/block] */
+  /* [row][k/block]. fast: each two int16: −zero and 0. For unsigned codes: −(their zero)·(sum of the row's block) */
   const int32_t *zeros;
   const int32_t *sums; /* [row][k/16]: sums of the codes less their zeros, for mins */
 } gsk_rows;
@@ -127,10 +129,10 @@ typedef struct gsk_kernel_set {
    * per 16, or NULL */
   void (*prepare_exact)(const gsk_form *form, const float *x, int64_t k, void *codes, float *scale,
                         int32_t *zeros, int32_t *sums);
-  /* per 32: q = 255/(hi−lo), zero = round(−lo·q), codes = round(x·q) + zero in 0…255, with hi ≥ 0 ≥ lo;
-   * scale = (hi−lo)/255; sums per 16 are of code − zero, or NULL */
-  void (*prepare_fast)(const float *x, int64_t k, uint8_t *codes, float *scales, int32_t *zeros,
-                       int32_t *sums);
+  /* for matrices of a form, per block: q = 255/(hi−lo), zero = round(−lo·q), codes = round(x·q) + zero in 0…255, with
+   * hi ≥ 0 ≥ lo; scale = (hi−lo)/255; sums per 16 are of code − zero, or NULL */
+  void (*prepare_fast)(const gsk_form *form, const float *x, int64_t k, uint8_t *codes,
+                       float *scales, int32_t *zeros, int32_t *sums);
   /* codes = round(x·q), scale = 1/q, where no code is above 32512 and |codes| ≤ 46340 (gsk_words_norm) */
   void (*prepare_words)(const float *x, int64_t k, int16_t *codes, float *scale);
   /* out = layernorm(x + add)·w + b; add may be NULL; out may be x or add */
@@ -163,9 +165,14 @@ static inline int64_t gsk_attention_scratch(int64_t rows, int64_t head_size) {
   return 2 * l * d + GSK_GROUP * (2 * d + GSK_KEYS) + d;
 }
 
-/* 8-bit codes, blocks of 32, a half as scale */
+/* 8-bit codes, blocks of 32 or joined ones, a half as scale */
 static inline int gsk_is_q8(const gsk_form *f) {
-  return f->storage == GSK_CODES8 && f->sub_block == GSK_BLOCK && !f->has_min && f->half_scale;
+  return f->storage == GSK_CODES8 && f->sub_block >= GSK_BLOCK && !f->has_min && f->half_scale;
+}
+
+/* k that share a zero and in fast precision a scale, of the activations for a form */
+static inline int64_t gsk_activation_block(const gsk_form *f) {
+  return f->sub_block == GSK_JOINED ? GSK_JOINED : GSK_BLOCK;
 }
 
 /* of a column's scale and min of a sub-block */

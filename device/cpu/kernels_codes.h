@@ -84,7 +84,7 @@ typedef struct tile_sums {
   float row[CODES_ROWS][TILE_VECS][LANES] __attribute__((aligned(64)));
 } tile_sums;
 
-#define IS_Q8(BITS, SUB, MIN, HALF) (BITS == 8 && SUB == GSK_BLOCK && !MIN && HALF)
+#define IS_Q8(BITS, SUB, MIN, HALF) (BITS == 8 && SUB >= GSK_BLOCK && !MIN && HALF)
 #ifdef Q8_TILES
 #include Q8_TILES
 #define HAS_Q8_TILES 1
@@ -118,7 +118,8 @@ GSK_INLINE void tileCodes(const gsk_linear *g, const int MR, const int BITS, con
   const gsk_matrix *w = g->w;
   const uint8_t *block = w->data + p * w->panel_bytes;
   const int codeBytes = GSK_PANEL * SUB * BITS / 8, numberBytes = GSK_PANEL * (HALF ? 2 : 4);
-  const int64_t stride = g->a.stride, activationBlocks = w->k / GSK_BLOCK, blocks = w->k / SUB;
+  const int64_t stride = g->a.stride, blocks = w->k / SUB;
+  const int64_t activationBlocks = w->k / activationBlock(SUB);
   const char *a = (const char *)g->a.data + row * stride;
   const int step = BITS == 8 || FAST ? 4 * GSK_PANEL : 2 * GSK_PANEL;
   const int behind = numberBytes * (1 + MIN) + (FAST ? 2 * GSK_PANEL : 0);
@@ -135,7 +136,7 @@ GSK_INLINE void tileCodes(const gsk_linear *g, const int MR, const int BITS, con
     V s[TILE_VECS], m[TILE_VECS];
     const uint8_t *codes = block + (FAST ? 4 : 2) * first, *numbers = block + codeBytes;
     const int64_t at = row * activationBlocks +
-                       b * SUB / GSK_BLOCK; /* of the row's scales and zeros */
+                       b * SUB / activationBlock(SUB); /* of the row's scales and zeros */
     block = numbers + numberBytes * (1 + MIN);
     if (FAST) {
       sumsFast(MR, BITS, SUB, a, stride, codes, w->form.table, g->a.zeros + at, activationBlocks,

@@ -66,7 +66,7 @@ GSK_INLINE void tileBlocks(const gsk_linear *g, const int MR, const int SUB, con
                            const half_panel *h, int64_t b0, int64_t b1, const float *from,
                            float *to) {
   int32_t ring[2][2 * TILE_SUMS] __attribute__((aligned(64)));
-  const int64_t stride = g->a.stride, activationBlocks = g->w->k / GSK_BLOCK;
+  const int64_t stride = g->a.stride, activationBlocks = g->w->k / activationBlock(SUB);
   const uint8_t *a = (const uint8_t *)g->a.data + row * stride;
   const int numberBytes = GSK_PANEL * (HALF ? 2 : 4);
   V acc[16];
@@ -91,7 +91,7 @@ GSK_INLINE void tileBlocks(const gsk_linear *g, const int MR, const int SUB, con
     if (MIN) m = loadScale(numbers + numberBytes, HALF, h->first);
     VW columns = zeroI();
     if (FAST) columns = loadSums((const int16_t *)(numbers + numberBytes * (1 + MIN)) + h->first);
-    const int32_t *zeros = g->a.zeros + row * activationBlocks + b * SUB / GSK_BLOCK;
+    const int32_t *zeros = g->a.zeros + row * activationBlocks + b * SUB / activationBlock(SUB);
     GSK_UNROLL for (int i = 0; i < MR; i++) {
       VI sum = _mm512_load_si512(slot + i * TILE_COLUMNS);
       if (FAST) sum = dot(sum, pair(zeros + i * activationBlocks), columns);

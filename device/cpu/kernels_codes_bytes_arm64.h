@@ -12,9 +12,9 @@ GSK_INLINE void sumBlock(const gsk_linear *g, const int MR, const int BITS, cons
                          const int FAST, int64_t row, int64_t at, const uint8_t *codes,
                          const int16_t *columns, int32x4_t sum[][TILE_VECS]) {
   const int8_t *a = (const int8_t *)g->a.data + row * g->a.stride, *table = g->w->form.table;
-  const int64_t blocks = g->w->k / GSK_BLOCK;
+  const int64_t blocks = g->w->k / activationBlock(SUB);
   if (FAST) {
-    startFast(MR, g->a.zeros + row * blocks + at / GSK_BLOCK, blocks, columns, sum);
+    startFast(MR, g->a.zeros + row * blocks + at / activationBlock(SUB), blocks, columns, sum);
     addBytes(MR, BITS, SUB, FAST_BYTES, a + at, g->a.stride, codes, table, sum);
   } else {
     GSK_UNROLL for (int i = 0; i < MR; i++) GSK_UNROLL for (int j = 0; j < TILE_VECS; j++)

@@ -7,11 +7,15 @@ GSK_INLINE V loadScale(const uint8_t *p, int half, int column) {
 /* Where the high byte of k is in a row of high and low bytes; the low one is a block behind. Not all sets have such rows. */
 GSK_OP int64_t highByteAt(int64_t k) { return k / GSK_BLOCK * 2 * GSK_BLOCK + k % GSK_BLOCK; }
 
+/* gsk_activation_block of a sub-block */
+GSK_OP int activationBlock(const int SUB) { return SUB == GSK_JOINED ? GSK_JOINED : GSK_BLOCK; }
+
 /* The float steps of a sub-block of a codes form, the same in every set: its sums, then its min. */
 GSK_INLINE V addBlock(const gsk_linear *g, const int SUB, const int MIN, const int FAST,
                       int64_t row, int64_t block, V sum, V scale, V min, V acc) {
+  const int ACTIVATIONS = activationBlock(SUB);
   int64_t k = g->w->k;
-  float own = FAST ? g->a.scales[row * (k / GSK_BLOCK) + block * SUB / GSK_BLOCK] : 1.0f;
+  float own = FAST ? g->a.scales[row * (k / ACTIVATIONS) + block * SUB / ACTIVATIONS] : 1.0f;
   acc = fmaV(sum, FAST ? mul(scale, set1(own)) : scale, acc);
   if (!MIN) return acc;
   const int32_t *sums = g->a.sums + row * (k / GSK_LANES) + block * (SUB / GSK_LANES);
@@ -175,8 +179,18 @@ GSK_INLINE void tileWords(const gsk_linear *g, const int MR, int64_t row, int64_
   finishWords(g, finished, opaque(MR), row, p, first);
 }
 
+/* Tiles of a set's own take the length of a block from the form: one function is for both. */
+#ifdef Q8_TILES
+#define GSK_JOINED_FORM(X)
+#define FUNCTION_BLOCK(SUB) (SUB == GSK_JOINED ? GSK_BLOCK : SUB)
+#else
+#define GSK_JOINED_FORM(X) X(D8_64_H, 8, 64, 0, 1, 1)
+#define FUNCTION_BLOCK(SUB) (SUB)
+#endif
+
 /* the table of codes forms: C exact, D fast; bits, sub-block, H halves or F floats, M mins */
 #define GSK_FORMS(X)                                                                               \
+  GSK_JOINED_FORM(X)                                                                               \
   X(C8_32_H, 8, 32, 0, 1, 0) X(C8_32_HM, 8, 32, 1, 1, 0) X(C8_32_FM, 8, 32, 1, 0, 0)               \
   X(C8_16_F, 8, 16, 0, 0, 0) X(C8_16_FM, 8, 16, 1, 0, 0) X(C4_32_H, 4, 32, 0, 1, 0)                \
   X(C4_32_HM, 4, 32, 1, 1, 0) X(C4_32_F, 4, 32, 0, 0, 0) X(C4_32_FM, 4, 32, 1, 0, 0)               \
@@ -204,16 +218,16 @@ typedef void form_function(const gsk_linear *g, int64_t r0, int64_t r1, int64_t 
 /* clang-format on */
 
 static form_function *formFunction(const gsk_form *f) {
-  int bits = f->storage == GSK_CODES4 ? 4 : 8;
+  int bits = f->storage == GSK_CODES4 ? 4 : 8, block = FUNCTION_BLOCK(f->sub_block);
   switch (f->storage) {
   case GSK_F32: return F32;
   case GSK_F16: return F16;
   case GSK_BF16: return BF16;
   case GSK_WORDS: return WORDS;
   }
-#define GSK_PICK(NAME, BITS, SUB, MIN, HALF, FAST)                                         \
-  if (bits == BITS && f->sub_block == SUB && f->has_min == MIN && f->half_scale == HALF && \
-      f->fast == FAST)                                                                     \
+#define GSK_PICK(NAME, BITS, SUB, MIN, HALF, FAST)                                  \
+  if (bits == BITS && block == SUB && f->has_min == MIN && f->half_scale == HALF && \
+      f->fast == FAST)                                                              \
     return NAME;
   GSK_FORMS(GSK_PICK)
   return NULL; /* pack.go makes no other form */
@@ -223,6 +237,7 @@ static form_function *formFunction(const gsk_form *f) {
 static void lastPanel(form_function *form, const gsk_linear *g, int64_t r0, int64_t r1) {
   float out[GSK_SLAB * GSK_PANEL], bias[GSK_PANEL] = {0};
   int64_t p = g->w->n / GSK_PANEL, columns = g->w->n % GSK_PANEL, k = g->w->k;
+  int64_t blocks = k / gsk_activation_block(&g->w->form);
   gsk_matrix w = *g->w;
   w.data += p * w.panel_bytes;
   w.n = GSK_PANEL;
@@ -232,8 +247,8 @@ static void lastPanel(form_function *form, const gsk_linear *g, int64_t r0, int6
     gsk_linear e = {.w = &w, .a = g->a, .bias = bias, .out = out, .out_stride = GSK_PANEL};
     e.a.data = (const char *)g->a.data + r * g->a.stride;
     if (g->a.scales) { /* codes or words */
-      e.a.scales += r * (w.form.fast ? k / GSK_BLOCK : 1);
-      e.a.zeros += r * (k / GSK_BLOCK);
+      e.a.scales += r * (w.form.fast ? blocks : 1);
+      e.a.zeros += r * blocks;
       e.a.sums += r * (k / GSK_LANES);
     }
     form(&e, 0, rows, 0, 1);

@@ -8,7 +8,7 @@
  *
  *   exact, 5 to 8 rows   high bytes, times 256, less 128·Σ a, low bytes: two passes over a block's codes
  *   exact, 1 to 4 rows   both at once, into sums of their own: the chains of fewer sums would wait for their products
- *   fast, 1 to 6 rows    one pass, from −zero·(sum of the column's codes) on
+ *   fast, 1 to 6 rows    one pass, from −zero·(sum of the column's codes) on; joined blocks are twice as long
  *
  * A row's two vectors of columns are side by side: its sums from zmm0 on, accumulators of rows 0 to 3 in zmm16…23, of 4
  * and 5 in zmm12…15, unless sums are there: those of tiles of 7 and 8 rows lie in memory from row 4 on. Sums of the low
@@ -78,16 +78,16 @@
 
 #define EACH_UNIT(BODY) ".set gsk_unit, 0\n\t.rept 8\n\t" BODY ".set gsk_unit, gsk_unit+1\n\t.endr\n\t"
 #define LOAD_CODES "vmovdqu64 128*gsk_unit(%[w]), %%zmm24\n\tvmovdqu64 128*gsk_unit+64(%[w]), %%zmm25\n\t"
-#define LOAD_SCALES "vcvtph2ps 1024(%[w]), %%zmm24\n\tvcvtph2ps 1056(%[w]), %%zmm25\n\t"
+#define LOAD_SCALES(CODES) "vcvtph2ps " CODES "(%[w]), %%zmm24\n\tvcvtph2ps 32+" CODES "(%[w]), %%zmm25\n\t"
 /* LINES that a block fetches ahead, spread over its UNITS, of which this is number FIRST + gsk_unit: more at a time would
  * wait for one another. */
 #define FETCH(LINES, UNITS, FIRST)                                                                 \
   ".set gsk_line, (gsk_unit+" FIRST ")*" LINES "/" UNITS "\n\t"                                    \
   ".rept (gsk_unit+" FIRST "+1)*" LINES "/" UNITS "-(gsk_unit+" FIRST ")*" LINES "/" UNITS "\n\t"  \
   "prefetcht0 64*gsk_line(%[next])\n\t.set gsk_line, gsk_line+1\n\t.endr\n\t"
-#define NEXT_BLOCK(LINES, CODES, BYTES)                                                            \
-  "add $" CODES ", %[w]\n\tadd $64*" LINES ", %[next]\n\tadd $" BYTES ", %[a]\n\tadd $" BYTES ", %[a3]\n\t" \
-  "add $4, %[z]\n\tadd $4, %[z3]\n\t"
+#define NEXT_UNITS(LINES, CODES, BYTES)                                                            \
+  "add $" CODES ", %[w]\n\tadd $64*" LINES ", %[next]\n\tadd $" BYTES ", %[a]\n\tadd $" BYTES ", %[a3]\n\t"
+#define NEXT_ZEROS "add $4, %[z]\n\tadd $4, %[z3]\n\t"
 /* The rows of the output are addressed as those of the activations were. */
 #define LOAD_END                                                                                   \
   "mov %[bias], %[w]\n\tvmovups (%[w]), %%zmm24\n\tvmovups 64(%[w]), %%zmm25\n\t"                  \
@@ -101,18 +101,21 @@
   __asm__ volatile(                                                                                \
       ROWS(CLEAR, )                                                                                \
       "1:\n\t"                                                                                     \
-      "vpmovsxwd 1088(%[w]), %%zmm24\n\tvpmovsxwd 1120(%[w]), %%zmm25\n\t"                         \
+      "mov %[codes], %[i]\n\t"                                                                     \
+      "vpmovsxwd 64(%[w],%[i]), %%zmm24\n\tvpmovsxwd 96(%[w],%[i]), %%zmm25\n\t"                   \
       ROWS(FAST_START, )                                                                           \
+      "2:\n\t"                                                                                     \
       EACH_UNIT(FETCH(LINES, "8", "0") LOAD_CODES ROWS(FAST_UNIT, ))                               \
-      LOAD_SCALES                                                                                  \
+      NEXT_UNITS(LINES, "1024", "32")                                                              \
+      "sub $1024, %[i]\n\tjnz 2b\n\t"                                                             \
+      LOAD_SCALES("0")                                                                             \
       ROWS(FAST_ADD, )                                                                             \
-      NEXT_BLOCK(LINES, "1152", "32")                                                              \
-      "add $4, %[q]\n\tadd $4, %[q3]\n\tdec %[n]\n\tjnz 1b\n\t"                                    \
+      NEXT_ZEROS "add $4, %[q]\n\tadd $4, %[q3]\n\tadd $128, %[w]\n\tdec %[n]\n\tjnz 1b\n\t"       \
       LOAD_END                                                                                     \
       ROWS(FAST_FINISH, )                                                                          \
       : [a] "+r"(a), [a3] "+r"(a3), [z] "+r"(z), [z3] "+r"(z3), [q] "+r"(q), [q3] "+r"(q3),        \
-        [w] "+r"(w), [n] "+r"(n), [next] "+r"(next), [s] "+r"(s)                                   \
-      : [t] "r"(t), [bias] "m"(bias), [out] "m"(out), [out_stride] "m"(out_stride)                 \
+        [w] "+r"(w), [n] "+r"(n), [next] "+r"(next), [s] "+r"(s), [i] "=&r"(i)                     \
+      : [t] "r"(t), [codes] "m"(codes), [bias] "m"(bias), [out] "m"(out), [out_stride] "m"(out_stride)                 \
       : "cc", "memory", VECTORS)
 
 #define EXACT_TILE_OF(ROWS, LINES, PRODUCTS_OF_A_BLOCK)                                            \
@@ -121,9 +124,9 @@
       ROWS(CLEAR, CLEAR_LYING)                                                                     \
       "1:\n\t"                                                                                     \
       PRODUCTS_OF_A_BLOCK                                                                          \
-      LOAD_SCALES                                                                                  \
+      LOAD_SCALES("1024")                                                                          \
       ROWS(EXACT_ADD, EXACT_ADD_LYING)                                                             \
-      NEXT_BLOCK(LINES, "1088", "64")                                                              \
+      NEXT_UNITS(LINES, "1088", "64") NEXT_ZEROS                                                   \
       "add $64, %[a6]\n\tadd $4, %[z6]\n\tdec %[n]\n\tjnz 1b\n\t"                                  \
       LOAD_END                                                                                     \
       "lea (%[a3],%[s],2), %[a6]\n\tadd %[s], %[a6]\n\tmov %[scales], %[w]\n\t"                    \
@@ -157,9 +160,10 @@ GSK_INLINE void tileQ8(const gsk_linear *g, const int MR, const int FAST, int64_
   static const uint8_t up[16] = {128, 0, 1, 2, 128, 4, 5, 6, 128, 8, 9, 10, 128, 12, 13, 14};
   static const float none[GSK_PANEL];
   const uint8_t *w = g->w->data + p * g->w->panel_bytes;
-  int64_t n = g->w->k / GSK_BLOCK, s = g->a.stride, t = n * (int64_t)sizeof(float);
-  int sparse = 2 * n * parts * GSK_ALIGN >= g->w->panel_bytes;
-  const uint8_t *next = fetchOf(g->w, p, part, n * (sparse ? 2 : 9), 0, 0).at;
+  const int64_t codes = GSK_PANEL * g->w->form.sub_block, blocks = g->w->k / GSK_BLOCK;
+  int64_t n = g->w->k / g->w->form.sub_block, s = g->a.stride, t = n * (int64_t)sizeof(float), i;
+  int sparse = 2 * blocks * parts * GSK_ALIGN >= g->w->panel_bytes;
+  const uint8_t *next = fetchOf(g->w, p, part, blocks * (sparse ? 2 : 9), 0, 0).at;
   const char *a = (const char *)g->a.data + row * s, *a3 = a + 3 * s, *a6 = a + 6 * s;
   const float *bias = g->bias ? g->bias + p * GSK_PANEL : none;
   const float *out = g->out + row * g->out_stride + p * GSK_PANEL;

@@ -62,13 +62,13 @@ typedef struct block_ranges {
 } block_ranges;
 
 /* LANES blocks side by side, zeros behind the last: a block alone is a chain of two reductions and two divisions. */
-GSK_INLINE void rangesOf(const float *x, int64_t blocks, block_ranges *r) {
+GSK_INLINE void rangesOf(const float *x, const int BLOCK, int64_t blocks, block_ranges *r) {
   const V zero = set1(0.0f);
   V high[LANES], under[LANES];
   for (int64_t b = 0; b < LANES; b++) {
     high[b] = under[b] = zero;
-    if (b < blocks) GSK_UNROLL for (int j = 0; j < GSK_BLOCK; j += LANES) {
-        V y = load(x + b * GSK_BLOCK + j);
+    if (b < blocks) GSK_UNROLL for (int j = 0; j < BLOCK; j += LANES) {
+        V y = load(x + b * BLOCK + j);
         high[b] = maxV(high[b], y);
         under[b] = maxV(under[b], sub(zero, y));
       }
@@ -80,25 +80,32 @@ GSK_INLINE void rangesOf(const float *x, int64_t blocks, block_ranges *r) {
   store(r->scale, divV(range, set1(255.0f)));
 }
 
-static void prepareFast(const float *x, int64_t k, uint8_t *row, float *scales, int32_t *zeros,
-                        int32_t *sums) {
+GSK_INLINE void prepareBlocks(const int BLOCK, const float *x, int64_t k, uint8_t *row,
+                              float *scales, int32_t *zeros, int32_t *sums) {
   block_ranges r;
-  for (int64_t block = 0, blocks = k / GSK_BLOCK; block < blocks; block++, x += GSK_BLOCK) {
+  for (int64_t block = 0, blocks = k / BLOCK; block < blocks; block++, x += BLOCK) {
     int64_t b = block % LANES;
-    if (b == 0) rangesOf(x, blocks - block, &r);
+    if (b == 0) rangesOf(x, BLOCK, blocks - block, &r);
     scales[block] = r.scale[b];
     zeros[block] = (int32_t)r.below[b] & 0xffff;
-    GSK_UNROLL for (int h = 0; h < GSK_BLOCK; h += GSK_LANES) {
+    GSK_UNROLL for (int h = 0; h < BLOCK; h += GSK_LANES) {
       V y[PARTS];
       /* code − zero must not exceed 255 − zero */
       if (sums) {
         roundLanes(x + h, r.q[b], set1(255.0f + r.below[b]), y);
-        sums[block * (GSK_BLOCK / GSK_LANES) + h / GSK_LANES] = sumCodes(y);
+        sums[block * (BLOCK / GSK_LANES) + h / GSK_LANES] = sumCodes(y);
       }
       EACH(PARTS) y[i] = mul(load(x + h + i * LANES), set1(r.q[b]));
-      storeAbove(row + block * GSK_BLOCK + h, y, r.below[b]);
+      storeAbove(row + block * BLOCK + h, y, r.below[b]);
     }
   }
+}
+
+static void prepareFast(const gsk_form *f, const float *x, int64_t k, uint8_t *row, float *scales,
+                        int32_t *zeros, int32_t *sums) {
+  if (gsk_activation_block(f) == GSK_JOINED)
+    prepareBlocks(GSK_JOINED, x, k, row, scales, zeros, sums);
+  else prepareBlocks(GSK_BLOCK, x, k, row, scales, zeros, sums);
 }
 
 static void prepareWords(const float *x, int64_t k, int16_t *row, float *scale) {

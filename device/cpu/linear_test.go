@@ -33,8 +33,10 @@ func forms() (types []*quant.Type) {
 	seen := map[any]bool{}
 	for i := range quant.Types() {
 		t := &quant.Types()[i]
-		if form := kernelSets[0].form(t, device.Exact, 256); t.Decode != nil && !seen[form] {
-			seen[form] = true
+		of := device.TensorSpec{Type: t, Shape: tensor.Shape{1, 256}}
+		both := [2]any{kernelSets[0].form(of, device.Exact), kernelSets[0].form(of, device.Fast)}
+		if t.Decode != nil && !seen[both] {
+			seen[both] = true
 			types = append(types, t)
 		}
 	}
@@ -120,9 +122,9 @@ func (m *product) steps(row []float32) []float64 {
 		return slices.Repeat([]float64{max(-lo, hi) / 32512}, m.k)
 	case FastCodes:
 		var steps []float64
-		for block := range slices.Chunk(row, 32) {
+		for block := range slices.Chunk(row, kernelSets[0].activationBlock(m.spec, m.precision)) {
 			lo, hi, _ := extent(block)
-			steps = append(steps, slices.Repeat([]float64{(hi - lo) / 255}, 32)...)
+			steps = append(steps, slices.Repeat([]float64{(hi - lo) / 255}, len(block))...)
 		}
 		return steps
 	case Words:
@@ -145,29 +147,48 @@ func wordsStep(row []float32) float64 {
 	return max(-lo/32512, hi/32512, norm/(46000-math.Sqrt(float64(len(row)))))
 }
 
-// weightStep is that of a column's.
-func (m *product) weightStep(column int) float64 {
-	if m.arithmetic != Words {
-		return 0
+// weightSteps are those of a column's codes that packing makes anew, else 0.
+func (m *product) weightSteps(column int) []float64 {
+	switch {
+	case m.arithmetic == Words:
+		return slices.Repeat([]float64{wordsStep(m.weights[column*m.k:][:m.k])}, m.k)
+	case m.arithmetic == FastCodes && kernelSets[0].activationBlock(m.spec, m.precision) == 64:
+		return m.joinedSteps(column)
 	}
-	return wordsStep(m.weights[column*m.k:][:m.k])
+	return make([]float64, m.k)
+}
+
+// joinedSteps: of two blocks under one scale, that of the lesser magnitude changes its codes.
+func (m *product) joinedSteps(column int) (steps []float64) {
+	for pair := range slices.Chunk(m.scales[column*m.k/32:][:m.k/32], 2) {
+		a, b := float64(pair[0]), float64(pair[1])
+		first, second := 0.0, math.Abs(a)
+		if math.Abs(a) <= math.Abs(b) {
+			first, second = math.Abs(b), 0
+		}
+		if a*b < 0 { // 128, which is −128 times −1, is a step too far
+			first, second = 2*first, 2*second
+		}
+		steps = append(append(steps, slices.Repeat([]float64{first}, 32)...), slices.Repeat([]float64{second}, 32)...)
+	}
+	return steps
 }
 
 // want computes the product in float64 with the error that rounding allows: half a step of each activation, half a
-// step of each weight of words, and a unit in the last place of each addition.
+// step of each weight whose code is new, and a unit in the last place of each addition.
 func (m *product) want(w window) (want, bound []float64) {
 	const ulp = 1.0 / (1 << 23)
 	for r := w.r0; r < w.r1; r++ {
 		row := m.x[r*m.k:][:m.k]
 		steps := m.steps(row)
 		for c := w.p0 * 32; c < min(m.n, w.p1*32); c++ {
-			sum, size, quantised, weightStep := 0.0, 0.0, 0.0, m.weightStep(c)
+			sum, size, quantised, weightSteps := 0.0, 0.0, 0.0, m.weightSteps(c)
 			for i, v := range row {
 				s, min := m.weight(c, i)
 				x := float64(v)
 				sum += x * (s + min)
 				size += math.Abs(x) * (math.Abs(s) + math.Abs(min))
-				quantised += steps[i]*(math.Abs(s+min)+weightStep) + weightStep*math.Abs(x)
+				quantised += steps[i]*(math.Abs(s+min)+weightSteps[i]) + weightSteps[i]*math.Abs(x)
 			}
 			if m.bias != nil {
 				sum += float64(m.bias[c])
@@ -208,12 +229,12 @@ func (m *product) run(s *kernelSet, f *fence, w window) []float32 {
 func (m *product) outStride() int { return m.n + 5 }
 
 func (m *product) prepare(s *kernelSet, f *fence) preparedRows {
-	stride, scales := codesStride(m.k), scalesPerRow(m.arithmetic, m.k)
+	stride, scales, zeros := codesStride(m.k), s.scalesPerRow(m.spec, m.precision), m.k/s.activationBlock(m.spec, m.precision)
 	a := preparedRows{codes: place(f, make([]byte, (m.rows-1)*stride+codesBytes(m.arithmetic, m.k))), scales: place(f, make([]float32, m.rows*scales)),
-		zeros: place(f, make([]int32, m.rows*m.k/32)), sums: place(f, make([]int32, m.rows*m.k/16))}
+		zeros: place(f, make([]int32, m.rows*zeros)), sums: place(f, make([]int32, m.rows*m.k/16))}
 	for r := range m.rows {
 		x := place(f, m.x[r*m.k:][:m.k])
-		s.prepare(m.spec, m.precision, x, preparedRows{a.codes[r*stride:], a.scales[r*scales:], a.zeros[r*m.k/32:], a.sums[r*m.k/16:]})
+		s.prepare(m.spec, m.precision, x, preparedRows{a.codes[r*stride:], a.scales[r*scales:], a.zeros[r*zeros:], a.sums[r*m.k/16:]})
 	}
 	return a
 }
@@ -240,7 +261,7 @@ func (r random) finite() float32 {
 // TestLinearAtTheFence: every form in both precisions, every remainder of rows and columns, any window.
 func TestLinearAtTheFence(t *testing.T) {
 	for _, typ := range forms() {
-		depths := []int{32, 96}
+		depths := []int{32, 96, 128}
 		if typ.Codes == nil {
 			depths = []int{1, 2, 7, 33}
 		}
@@ -285,7 +306,9 @@ func TestGreatestCodesAtTheFence(t *testing.T) {
 		}
 		for _, n := range []numbers{same{0x80, 1}, same{0x80, -1}, same{0x7f, 1}, same{0x7f, -1}} {
 			for _, precision := range []device.Precision{device.Exact, device.Fast} {
-				newProduct(typ, precision, 20, 33, 96, false, n).check(t, window{0, 20, 0, 2})
+				for _, k := range []int{96, 128} {
+					newProduct(typ, precision, 20, 33, k, false, n).check(t, window{0, 20, 0, 2})
+				}
 			}
 		}
 	}

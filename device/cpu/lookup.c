@@ -1,22 +1,7 @@
 #include "exec.h"
+#include "half.h"
 
 #include <string.h>
-
-/* All ones where the condition holds: without branches, compilers take several halves at a time. */
-#define MASK(condition) (-(uint32_t)(condition))
-
-static inline float half_to_float(uint16_t h) {
-  const uint32_t bias = (127 - 15) << 23;
-  int32_t m = h & 0x7fff;
-  float f = (float)m * 0x1p-24f; /* subnormal */
-  uint32_t small, normal = MASK(m >= 0x400);
-  memcpy(&small, &f, 4);
-  uint32_t large = ((uint32_t)m << 13) + bias + (bias & MASK(m >= 0x7c00)); /* infinity, NaN */
-  uint32_t bits = (large & normal) | (small & ~normal) | (uint32_t)(h & 0x8000) << 16;
-  memcpy(&f, &bits, 4);
-  return f;
-}
-#undef MASK
 
 void gsk_read_f32(const uint8_t *row, float *out, int64_t n) { memcpy(out, row, (size_t)n * 4); }
 

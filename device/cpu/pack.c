@@ -1,21 +1,11 @@
 #include "exec.h"
+#include "half.h"
 
 #include <string.h>
 
-/* float32 that is exactly a half → the half's bits (quant.CodesForm.HalfScale promises it). */
-static uint16_t to_half(float f) {
-  uint32_t b;
-  memcpy(&b, &f, 4);
-  uint32_t sign = b >> 16 & 0x8000, magnitude = b & 0x7fffffff;
-  if (magnitude >= 0x38800000) return (uint16_t)(sign | ((magnitude - ((127u - 15) << 23)) >> 13));
-  float positive;
-  memcpy(&positive, &magnitude, 4);
-  return (uint16_t)(sign | (uint32_t)(positive * 0x1p24f)); /* subnormal */
-}
-
 static void put_number(uint8_t *p, int half, int64_t column, float value) {
   if (half) {
-    uint16_t h = to_half(value);
+    uint16_t h = float_to_half(value);
     memcpy(p + 2 * column, &h, 2);
   } else {
     memcpy(p + 4 * column, &value, 4);
@@ -65,9 +55,68 @@ static void put_sum(const gsk_form *f, uint8_t *numbers, int64_t column, const i
   memcpy(numbers + GSK_PANEL * gsk_number_bytes(f) + 2 * column, &sum, 2);
 }
 
+/* Two blocks of the type, of which GSK_JOINED k of a panel are made. */
+static int is_joined(const gsk_form *f) { return f->sub_block == GSK_JOINED; }
+
+static int64_t type_block(const gsk_form *f) { return is_joined(f) ? GSK_BLOCK : f->sub_block; }
+
+/* Codes · ratio/2^15, rounded: 6 bits behind the point are enough to see by, and the upper half of a product of int16
+ * has them. Not inlined: gcc then multiplies 8 at a time. */
+static __attribute__((noinline)) void multiply(int8_t *codes, int16_t ratio) {
+  for (int i = 0; i < GSK_BLOCK; i++) {
+    int16_t product = (int16_t)((int16_t)(codes[i] * 128) * ratio >> 16);
+    int16_t code = (int16_t)((int16_t)(product + 32) >> 6);
+    codes[i] = (int8_t)(code > 127 ? 127 : code); /* 128 is −128 times −1 */
+  }
+}
+
+/* A block's codes under a scale of no lesser magnitude. */
+static void rescale(int8_t *codes, uint16_t from, uint16_t to) {
+  float ratio = half_to_float(from) / half_to_float(to);
+  if (from != to)
+    multiply(codes, ratio >= -1.0f && ratio < 1.0f ? (int16_t)(ratio * 0x1p15f) : 0); /* 0/0 */
+}
+
+enum { HALF = 2 };
+
+/* Two blocks under the scale of the greater magnitude, whose codes stay. */
+static void put_both(const gsk_form *f, uint8_t *block, int64_t column, const int8_t *first,
+                     uint16_t first_scale, const int8_t *second, uint16_t second_scale) {
+  int8_t both[GSK_JOINED];
+  uint8_t *numbers = block + GSK_PANEL * GSK_JOINED;
+  int greater = (first_scale & 0x7fff) > (second_scale & 0x7fff);
+  uint16_t scale = greater ? first_scale : second_scale;
+  memcpy(both, first, GSK_BLOCK);
+  memcpy(both + GSK_BLOCK, second, GSK_BLOCK);
+  rescale(greater ? both + GSK_BLOCK : both, greater ? second_scale : first_scale, scale);
+  put_codes(f, block, column, both, GSK_JOINED);
+  put_sum(f, numbers, column, both, GSK_JOINED);
+  memcpy(numbers + HALF * column, &scale, HALF);
+}
+
+/* One of two blocks: the first waits in its place, under its own scale. */
+static void put_joined(const gsk_form *f, uint8_t *block, int64_t column, int second,
+                       const int8_t *codes, uint16_t scale) {
+  uint8_t *own = block + GSK_PANEL * GSK_JOINED + HALF * column;
+  if (second) {
+    int8_t first[GSK_BLOCK];
+    uint16_t first_scale;
+    for (int k = 0; k < GSK_BLOCK; k += 4) memcpy(first + k, block + k * GSK_PANEL + 4 * column, 4);
+    memcpy(&first_scale, own, HALF);
+    put_both(f, block, column, first, first_scale, codes, scale);
+  } else {
+    put_codes(f, block, column, codes, GSK_BLOCK);
+    memcpy(own, &scale, HALF);
+  }
+}
+
 /* One sub-block of one column. */
-static void put_sub_block(const gsk_form *f, uint8_t *block, int64_t column, const int8_t *codes,
-                          float scale, float min) {
+static void put_sub_block(const gsk_form *f, uint8_t *block, int64_t column, int second,
+                          const int8_t *codes, float scale, float min) {
+  if (is_joined(f)) {
+    put_joined(f, block, column, second, codes, float_to_half(scale));
+    return;
+  }
   uint8_t *numbers = put_codes(f, block, column, codes, f->sub_block);
   put_number(numbers, f->half_scale, column, scale);
   if (f->has_min)
@@ -92,10 +141,9 @@ static uint8_t *panel_of(const gsk_matrix *m, int64_t row) {
   return (uint8_t *)m->data + row / GSK_PANEL * m->panel_bytes;
 }
 
-enum { HALF = 2 };
-
-/* A block of the file in its panel's block. */
-static void put_block(const gsk_form *f, uint8_t *at, int64_t column, const uint8_t *block) {
+/* A block of the file in its panel's block, of joined ones the first or the second. */
+static void put_block(const gsk_form *f, uint8_t *at, int64_t column, int second,
+                      const uint8_t *block) {
   enum { ELEMENTS = 32 };
   const int8_t *codes = (const int8_t *)block + HALF;
   int8_t spread[ELEMENTS];
@@ -108,27 +156,54 @@ static void put_block(const gsk_form *f, uint8_t *at, int64_t column, const uint
       spread[j] = codes[j] & 15, spread[j + ELEMENTS / 2] = codes[j] >> 4 & 15;
     codes = spread;
   }
+  if (is_joined(f)) {
+    uint16_t scale;
+    memcpy(&scale, block, HALF);
+    put_joined(f, at, column, second, codes, scale);
+    return;
+  }
   uint8_t *numbers = put_codes(f, at, column, codes, ELEMENTS);
   memcpy(numbers + HALF * column, block, HALF);
   put_sum(f, numbers, column, codes, ELEMENTS);
+}
+
+static uint16_t half_at(const uint8_t *p) {
+  uint16_t h;
+  memcpy(&h, p, HALF);
+  return h;
+}
+
+/* Both blocks of joined ones. */
+static void put_two(const gsk_form *f, uint8_t *at, int64_t column, const uint8_t *first,
+                    const uint8_t *second) {
+  put_both(f, at, column, (const int8_t *)first + HALF, half_at(first),
+           (const int8_t *)second + HALF, half_at(second));
 }
 
 void gsk_pack_blocks(const gsk_matrix *m, int64_t first, int64_t n, const uint8_t *blocks) {
   const gsk_form *f = &m->form;
   int64_t elements = 1, block_bytes = HALF,
           bytes = HALF * GSK_PANEL; /* of a block, in the file and in a panel */
+  int joined = is_joined(f);
   if (f->storage != GSK_F16) {
-    elements = f->sub_block;
+    elements = type_block(f);
     block_bytes += f->storage == GSK_CODES8 ? elements : elements / 2;
     bytes = gsk_codes_bytes(f);
   }
   for (int64_t end = first + n * elements; first < end;) {
     piece p = piece_of(m, first, end - first);
-    uint8_t *at = panel_of(m, p.row) + p.from / elements * bytes;
-    int64_t across = p.columns / elements;
-    for (int64_t b = 0; b < across; b++, at += bytes)
-      for (int64_t r = 0; r < p.rows; r++)
-        put_block(f, at, p.row % GSK_PANEL + r, blocks + (r * across + b) * block_bytes);
+    uint8_t *panel = panel_of(m, p.row);
+    int64_t from = p.from / elements, across = p.columns / elements;
+    for (int64_t b = 0, taken; b < across; b += taken) {
+      const int second = (from + b) & joined;
+      taken = joined && !second && b + 1 < across ? 2 : 1;
+      for (int64_t r = 0; r < p.rows; r++) {
+        uint8_t *at = panel + ((from + b) >> joined) * bytes;
+        const uint8_t *block = blocks + (r * across + b) * block_bytes;
+        if (taken == 2) put_two(f, at, p.row % GSK_PANEL + r, block, block + block_bytes);
+        else put_block(f, at, p.row % GSK_PANEL + r, second, block);
+      }
+    }
     first += p.rows * p.columns;
     blocks += p.rows * across * block_bytes;
   }
@@ -136,11 +211,12 @@ void gsk_pack_blocks(const gsk_matrix *m, int64_t first, int64_t n, const uint8_
 
 void gsk_pack_codes(const gsk_matrix *m, int64_t first, int64_t n, const int8_t *codes,
                     const float *scales, const float *mins) {
-  int64_t sub = m->form.sub_block, bytes = gsk_codes_bytes(&m->form);
+  int64_t sub = type_block(&m->form), bytes = gsk_codes_bytes(&m->form);
+  int joined = is_joined(&m->form);
   for (int64_t i = 0; i < n / sub; i++) {
-    int64_t element = first + i * sub, row = element / m->k;
-    uint8_t *at = panel_of(m, row) + element % m->k / sub * bytes;
-    put_sub_block(&m->form, at, row % GSK_PANEL, codes + i * sub, scales[i], mins ? mins[i] : 0.0f);
+    int64_t element = first + i * sub, row = element / m->k, block = element % m->k / sub;
+    put_sub_block(&m->form, panel_of(m, row) + (block >> joined) * bytes, row % GSK_PANEL,
+                  block & joined, codes + i * sub, scales[i], mins ? mins[i] : 0.0f);
   }
 }
 
@@ -152,7 +228,7 @@ static inline void put_float(int32_t storage, uint8_t *panel, int64_t at, float 
   switch (storage) {
   case GSK_F32: memcpy(panel + 4 * at, &bits, 4); break;
   case GSK_F16:
-    narrow = to_half(value);
+    narrow = float_to_half(value);
     memcpy(panel + 2 * at, &narrow, 2);
     break;
   case GSK_BF16:

@@ -9,7 +9,6 @@ import (
 	"gguf-stream/device"
 	"gguf-stream/goloader/errs"
 	"gguf-stream/goloader/memory"
-	"gguf-stream/goloader/quant"
 )
 
 // floatForms: in Exact, matrices of these types keep their 16 bits; every other type without codes becomes float32.
@@ -18,9 +17,12 @@ var floatForms = map[string]C.int32_t{"F16": C.GSK_F16, "BF16": C.GSK_BF16}
 // blockTypes: matrices of these types are packed from the file's blocks, without codes and scales or floats in between.
 var blockTypes = map[string]bool{"Q8_0": true, "Q4_0": true, "IQ4_NL": true, "F16": true}
 
-// form is the packed form of a matrix's type for the set's kernels; columns is its k.
-func (k *kernelSet) form(t *quant.Type, p device.Precision, columns int64) C.gsk_form {
-	c := t.Codes
+// joinedTypes: in Fast, two blocks of these types come under one scale. Q5_0's codes of 5 bits would lose too much.
+var joinedTypes = map[string]bool{"Q8_0": true}
+
+// form is the packed form of a matrix for the set's kernels.
+func (k *kernelSet) form(s device.TensorSpec, p device.Precision) C.gsk_form {
+	t, c, columns := s.Type, s.Type.Codes, s.Shape.Columns()
 	if c == nil {
 		if p == device.Fast && columns <= C.GSK_WORDS_K {
 			return C.gsk_form{storage: C.GSK_WORDS}
@@ -42,6 +44,9 @@ func (k *kernelSet) form(t *quant.Type, p device.Precision, columns int64) C.gsk
 	switch {
 	case p == device.Fast:
 		f.unit, f.fast = 4, 1
+		if joinedTypes[t.Name] && !s.Sensitive && columns%C.GSK_JOINED == 0 {
+			f.sub_block = C.GSK_JOINED
+		}
 	case k.set.q8_zero != 0 && C.gsk_is_q8(&f) != 0:
 		f.unit, f.zero = 4, k.set.q8_zero
 	}
@@ -79,7 +84,7 @@ func (k *kernelSet) packedBytes(s device.TensorSpec, p device.Precision) (int64,
 }
 
 func (k *kernelSet) matrix(s device.TensorSpec, p device.Precision, data []byte) C.gsk_matrix {
-	m := C.gsk_matrix{n: C.int64_t(s.Shape.Rows()), k: C.int64_t(s.Shape.Columns()), form: k.form(s.Type, p, s.Shape.Columns())}
+	m := C.gsk_matrix{n: C.int64_t(s.Shape.Rows()), k: C.int64_t(s.Shape.Columns()), form: k.form(s, p)}
 	m.data = (*C.uint8_t)(unsafe.SliceData(data))
 	m.panel_bytes = C.int64_t(C.gsk_panel_bytes(&m.form, m.k))
 	return m
@@ -87,7 +92,7 @@ func (k *kernelSet) matrix(s device.TensorSpec, p device.Precision, data []byte)
 
 // scratchBytes is what packing a tensor needs beside its place, a multiple of 64.
 func (k *kernelSet) scratchBytes(s device.TensorSpec, p device.Precision) int64 {
-	if s.Role != device.Matrix || k.form(s.Type, p, s.Shape.Columns()).storage != C.GSK_WORDS {
+	if s.Role != device.Matrix || k.form(s, p).storage != C.GSK_WORDS {
 		return 0
 	}
 	return (int64(C.gsk_words_scratch(C.int64_t(s.Shape.Columns()))) + C.GSK_ALIGN - 1) / C.GSK_ALIGN * C.GSK_ALIGN

@@ -32,30 +32,35 @@ func TestBlocksPackAsCodesDo(t *testing.T) {
 		if typ.Codes == nil {
 			continue // TestFloatsPackAlikeInAnyParts
 		}
-		const rows, columns = 37, 96
-		s := device.TensorSpec{Name: "m", Shape: tensor.Shape{rows, columns}, Type: typ, Role: device.Matrix}
-		blocks := saneBlocks(r, typ, rows*columns, device.Matrix)
-		codes, scales := make([]int8, rows*columns), make([]float32, rows*columns/32)
-		typ.Codes.Expand(codes, scales, nil, blocks)
-		for i := range kernelSets {
-			for _, precision := range []device.Precision{device.Exact, device.Fast} {
-				set := &kernelSets[i]
-				n, err := set.packedBytes(s, precision)
-				require.NoError(t, err)
-				want, got := offHeap(t, n), offHeap(t, n)
-				require.NoError(t, set.newPacker(s, precision, want, nil).PackCodes(0, codes, scales, nil))
-				p := set.newPacker(s, precision, got, nil)
-				require.Equal(t, device.FeedBlocks, p.Feed())
-				inParts(len(blocks)/typ.BlockBytes, columns/32, func(from, to int) {
-					clear(got)
-					require.NoError(t, p.PackBlocks(0, blocks[:from*typ.BlockBytes]))
-					require.NoError(t, p.PackBlocks(int64(from*32), blocks[from*typ.BlockBytes:to*typ.BlockBytes]))
-					require.NoError(t, p.PackBlocks(int64(to*32), blocks[to*typ.BlockBytes:]))
-					require.Equal(t, want, got, "%s, %s, cut at %d and %d", name, set.name, from, to)
-				})
+		for _, columns := range []int{96, 128} {
+			for i := range kernelSets {
+				for _, precision := range []device.Precision{device.Exact, device.Fast} {
+					checkBlocksPack(t, &kernelSets[i], typ, precision, columns, r)
+				}
 			}
 		}
 	}
+}
+
+func checkBlocksPack(t *testing.T, set *kernelSet, typ *quant.Type, precision device.Precision, columns int, r *rand.Rand) {
+	const rows = 37
+	s := device.TensorSpec{Name: "m", Shape: tensor.Shape{rows, int64(columns)}, Type: typ, Role: device.Matrix}
+	blocks := saneBlocks(r, typ, int64(rows*columns), device.Matrix)
+	codes, scales := make([]int8, rows*columns), make([]float32, rows*columns/32)
+	typ.Codes.Expand(codes, scales, nil, blocks)
+	n, err := set.packedBytes(s, precision)
+	require.NoError(t, err)
+	want, got := offHeap(t, n), offHeap(t, n)
+	require.NoError(t, set.newPacker(s, precision, want, nil).PackCodes(0, codes, scales, nil))
+	p := set.newPacker(s, precision, got, nil)
+	require.Equal(t, device.FeedBlocks, p.Feed())
+	inParts(len(blocks)/typ.BlockBytes, columns/32, func(from, to int) {
+		clear(got)
+		require.NoError(t, p.PackBlocks(0, blocks[:from*typ.BlockBytes]))
+		require.NoError(t, p.PackBlocks(int64(from*32), blocks[from*typ.BlockBytes:to*typ.BlockBytes]))
+		require.NoError(t, p.PackBlocks(int64(to*32), blocks[to*typ.BlockBytes:]))
+		require.Equal(t, want, got, "%s, %s, cut at %d and %d", typ.Name, set.name, from, to)
+	})
 }
 
 // inParts calls fn with places to cut n things, of which perRow make a row, in three: before, at and behind the ends
@@ -113,7 +118,7 @@ func BenchmarkPack(b *testing.B) {
 	for _, of := range []struct {
 		name      string
 		precision device.Precision
-	}{{"Q8_0", device.Exact}, {"Q4_0", device.Exact}, {"Q4_K", device.Exact}, {"F16", device.Exact}, {"F32", device.Exact}, {"F16", device.Fast}, {"F32", device.Fast}} {
+	}{{"Q8_0", device.Exact}, {"Q8_0", device.Fast}, {"Q4_0", device.Exact}, {"Q4_K", device.Exact}, {"F16", device.Exact}, {"F32", device.Exact}, {"F16", device.Fast}, {"F32", device.Fast}} {
 		typ, _ := quant.ByName(of.name)
 		s, set := device.TensorSpec{Name: "m", Shape: tensor.Shape{768, 3072}, Type: typ, Role: device.Matrix}, availableSets()[0]
 		n, _ := set.packedBytes(s, of.precision)

@@ -29,7 +29,7 @@ const (
 )
 
 // setPeaks names the loop (peak_amd64.c) that bounds each arithmetic of a set. An exact product is two of bytes for the
-// tile unit, whose tiles of 32 k are half of what it takes: its shares are of a peak that blocks of 32 cannot reach.
+// tile unit, and tiles of 32 k are half of what it takes: its shares are of a peak that only joined blocks can reach.
 var setPeaks = map[string][arithmetics]string{
 	"amx":        {"f32 512", "int8 tiles", "int8 tiles", "int16 512"},
 	"avx512vnni": {"f32 512", "int16 512", "int8 512", "int16 512"},
@@ -132,7 +132,7 @@ func (e *executable) operations(b *device.Batch) (n [arithmetics]float64) {
 
 // arithmetic is what a matrix's products are made of.
 func (k *kernelSet) arithmetic(s device.TensorSpec, p device.Precision) Arithmetic {
-	form := k.form(s.Type, p, s.Shape.Columns())
+	form := k.form(s, p)
 	switch {
 	case form.storage == C.GSK_WORDS:
 		return Words

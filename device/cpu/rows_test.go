@@ -71,7 +71,7 @@ func checkPrepare(t *testing.T, typ string, p device.Precision, x []float32) {
 	var codes []int32
 	scales := everySet(t, func(s *kernelSet, f *fence) []float32 {
 		a := m.prepare(s, f)
-		unsigned := int32(s.form(of, p, int64(k)).zero)
+		unsigned := int32(s.form(m.spec, p).zero)
 		for i, sum := range a.sums {
 			if m.arithmetic == Words || unsigned != 0 {
 				break // has none

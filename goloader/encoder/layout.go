@@ -82,6 +82,7 @@ func (g *collector) layer(prefix string, c *Config) (t layerTensors) {
 			t.qkv = append(t.qkv, g.linear(prefix+name, h, h, i*c.HiddenSize))
 		}
 	}
+	g.sensitive(t.qkv[len(t.qkv)-1]) // holds the values, whose errors go straight into the hidden state
 	t.output = g.linear(prefix+"attn_output", h, h, 0)
 	t.outputNorm = g.norm(prefix+"attn_output_norm", h)
 	if c.Architecture.Activation.Gated() {
@@ -135,6 +136,13 @@ func (g *collector) lookup(name string, rows, columns int64) device.TensorID {
 
 func (g *collector) norm(name string, n int64) normTensors {
 	return normTensors{g.find(name+".weight", 0, n, device.Vector), g.find(name+".bias", 0, n, device.Vector)}
+}
+
+// sensitive marks a matrix, if it was found.
+func (g *collector) sensitive(t linearTensors) {
+	if t.weight != device.NoTensor {
+		g.layout.Specs[t.weight].Sensitive = true
+	}
 }
 
 func (g *collector) linear(name string, rows, columns int64, column int) linearTensors {
