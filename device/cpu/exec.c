@@ -85,24 +85,33 @@ static float *row_of(const gsk_program *p, const workspace *w, int slot, int64_t
   return w->slot[slot] + (p->slots[slot].kept ? row : row - slab) * p->slots[slot].stride;
 }
 
+static void prepare_rows(const gsk_program *p, workspace *w, const gsk_matrix *m, const float *x,
+                         int64_t stride, int64_t rows) {
+  const gsk_form *f = &m->form;
+  int64_t k = m->k;
+  if (f->fast) {
+    p->set->prepare_fast(f, x, stride, rows, k, w->codes, w->scales, w->zeros,
+                         p->mins ? w->sums : NULL);
+    return;
+  }
+  for (int64_t i = 0; i < rows; i++, x += stride) {
+    uint8_t *codes = w->codes + i * gsk_codes_stride(k);
+    if (f->storage == GSK_WORDS) p->set->prepare_words(x, k, (int16_t *)codes, w->scales + i);
+    else
+      p->set->prepare_exact(f, x, k, codes, w->scales + i, w->zeros + i * (k / GSK_BLOCK),
+                            p->mins ? w->sums + i * (k / GSK_LANES) : NULL);
+  }
+}
+
 /* Prepares rows for codes or words, once for all matrices of the kind that read the same slot in a row. */
 static void prepare(const gsk_program *p, workspace *w, const gsk_step *s, int64_t r0, int64_t r1) {
   const gsk_form *f = &s->matrix.form;
-  int64_t k = s->matrix.k;
-  int words = f->storage == GSK_WORDS, unit = words ? 0 : f->unit;
-  int64_t block = gsk_activation_block(f), blocks = k / block;
+  int64_t k = s->matrix.k, block = gsk_activation_block(f);
+  int unit = f->storage == GSK_WORDS ? 0 : f->unit;
   if (w->prepared == s->in && w->prepared_k == k && w->prepared_unit == unit &&
       w->prepared_block == block)
     return;
-  for (int64_t r = r0, i = 0; r < r1; r++, i++) {
-    const float *x = row_of(p, w, s->in, r, r0);
-    uint8_t *codes = w->codes + i * gsk_codes_stride(k);
-    int32_t *sums = p->mins ? w->sums + i * (k / GSK_LANES) : NULL;
-    if (words) p->set->prepare_words(x, k, (int16_t *)codes, w->scales + i);
-    else if (p->fast)
-      p->set->prepare_fast(f, x, k, codes, w->scales + i * blocks, w->zeros + i * blocks, sums);
-    else p->set->prepare_exact(f, x, k, codes, w->scales + i, w->zeros + i * blocks, sums);
-  }
+  prepare_rows(p, w, &s->matrix, row_of(p, w, s->in, r0, r0), p->slots[s->in].stride, r1 - r0);
   w->prepared = s->in;
   w->prepared_k = k;
   w->prepared_unit = unit;

@@ -12,9 +12,9 @@ static void gsk_call_prepare_exact(const gsk_kernel_set *s, gsk_form f, const fl
                                    int32_t *zeros, int32_t *sums) {
   s->prepare_exact(&f, x, k, codes, scale, zeros, sums);
 }
-static void gsk_call_prepare_fast(const gsk_kernel_set *s, gsk_form f, const float *x, int64_t k, uint8_t *codes, float *scales,
-                                  int32_t *zeros, int32_t *sums) {
-  s->prepare_fast(&f, x, k, codes, scales, zeros, sums);
+static void gsk_call_prepare_fast(const gsk_kernel_set *s, gsk_form f, const float *x, int64_t stride, int64_t rows, int64_t k,
+                                  uint8_t *codes, float *scales, int32_t *zeros, int32_t *sums) {
+  s->prepare_fast(&f, x, stride, rows, k, codes, scales, zeros, sums);
 }
 static void gsk_call_prepare_words(const gsk_kernel_set *s, const float *x, int64_t k, int16_t *codes, float *scale) {
   s->prepare_words(x, k, codes, scale);
@@ -98,18 +98,22 @@ func (a preparedRows) code(s *kernelSet, of device.TensorSpec, p device.Precisio
 	return int32(int16(uint16(a.codes[2*i]) | uint16(a.codes[2*i+1])<<8))
 }
 
-// prepare prepares a row for a matrix.
-func (s *kernelSet) prepare(of device.TensorSpec, p device.Precision, x []float32, to preparedRows) {
-	k, codes := C.int64_t(len(x)), unsafe.SliceData(to.codes)
-	zeros, sums := (*C.int32_t)(unsafe.SliceData(to.zeros)), (*C.int32_t)(unsafe.SliceData(to.sums))
-	form := s.form(of, p)
-	switch s.arithmetic(of, p) {
-	case ExactCodes:
-		C.gsk_call_prepare_exact(s.set, form, floats(x), k, unsafe.Pointer(codes), floats(to.scales), zeros, sums)
-	case FastCodes:
-		C.gsk_call_prepare_fast(s.set, form, floats(x), k, (*C.uint8_t)(codes), floats(to.scales), zeros, sums)
-	case Words:
-		C.gsk_call_prepare_words(s.set, floats(x), k, (*C.int16_t)(unsafe.Pointer(codes)), floats(to.scales))
+// prepare prepares rows, stride floats apart, for a matrix.
+func (s *kernelSet) prepare(of device.TensorSpec, p device.Precision, x []float32, stride, rows int, to preparedRows) {
+	k, form, arithmetic := int(of.Shape.Columns()), s.form(of, p), s.arithmetic(of, p)
+	if arithmetic == FastCodes {
+		C.gsk_call_prepare_fast(s.set, form, floats(x), C.int64_t(stride), C.int64_t(rows), C.int64_t(k), (*C.uint8_t)(unsafe.SliceData(to.codes)),
+			floats(to.scales), (*C.int32_t)(unsafe.SliceData(to.zeros)), (*C.int32_t)(unsafe.SliceData(to.sums)))
+		return
+	}
+	for r := range rows {
+		row, codes, scale := floats(x[r*stride:]), unsafe.Pointer(&to.codes[r*codesStride(k)]), floats(to.scales[r:])
+		if arithmetic == Words {
+			C.gsk_call_prepare_words(s.set, row, C.int64_t(k), (*C.int16_t)(codes), scale)
+			continue
+		}
+		zeros, sums := unsafe.SliceData(to.zeros[r*k/C.GSK_BLOCK:]), unsafe.SliceData(to.sums[r*k/C.GSK_LANES:])
+		C.gsk_call_prepare_exact(s.set, form, row, C.int64_t(k), codes, scale, (*C.int32_t)(zeros), (*C.int32_t)(sums))
 	}
 }
 

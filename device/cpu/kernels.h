@@ -129,10 +129,11 @@ typedef struct gsk_kernel_set {
    * per 16, or NULL */
   void (*prepare_exact)(const gsk_form *form, const float *x, int64_t k, void *codes, float *scale,
                         int32_t *zeros, int32_t *sums);
-  /* for matrices of a form, per block: q = 255/(hi−lo), zero = round(−lo·q), codes = round(x·q) + zero in 0…255, with
-   * hi ≥ 0 ≥ lo; scale = (hi−lo)/255; sums per 16 are of code − zero, or NULL */
-  void (*prepare_fast)(const gsk_form *form, const float *x, int64_t k, uint8_t *codes,
-                       float *scales, int32_t *zeros, int32_t *sums);
+  /* rows, `stride` floats apart, to codes gsk_codes_stride(k) apart for matrices of a form. Per block: q = 255/(hi−lo),
+   * zero = round(−lo·q), codes = round(x·q) + zero in 0…255, with hi ≥ 0 ≥ lo; scale = (hi−lo)/255; sums per 16 are of
+   * code − zero, or NULL */
+  void (*prepare_fast)(const gsk_form *form, const float *x, int64_t stride, int64_t rows,
+                       int64_t k, uint8_t *codes, float *scales, int32_t *zeros, int32_t *sums);
   /* codes = round(x·q), scale = 1/q, where no code is above 32512 and |codes| ≤ 46340 (gsk_words_norm) */
   void (*prepare_words)(const float *x, int64_t k, int16_t *codes, float *scale);
   /* out = layernorm(x + add)·w + b; add may be NULL; out may be x or add */

@@ -75,13 +75,19 @@ GSK_OP void storePairs(void *p, V a, V b) {
   __m256i high = _mm256_slli_epi32(_mm256_cvtps_epi32(b), 16);
   _mm256_storeu_si256((__m256i *)p, _mm256_blend_epi16(_mm256_cvtps_epi32(a), high, 0xaa));
 }
-GSK_OP void storeAbove(uint8_t *p, const V *y, float below) {
-  __m256i less = _mm256_set1_epi32((int32_t)below);
-  __m256i both = _mm256_packs_epi32(_mm256_sub_epi32(_mm256_cvtps_epi32(y[0]), less),
-                                    _mm256_sub_epi32(_mm256_cvtps_epi32(y[1]), less));
-  both = _mm256_permute4x64_epi64(both, 0xd8);
-  _mm_storeu_si128((__m128i *)p, _mm_packus_epi16(_mm256_castsi256_si128(both),
-                                                  _mm256_extracti128_si256(both, 1)));
+/* packing puts the lanes of 128 bits of two vectors side by side */
+GSK_OP __m256i shortsAbove(const float *x, V q, float below) {
+  __m256i codes = _mm256_packs_epi32(_mm256_cvtps_epi32(mul(load(x), q)),
+                                     _mm256_cvtps_epi32(mul(load(x + LANES), q)));
+  return _mm256_sub_epi16(codes, _mm256_set1_epi16((int16_t)below));
+}
+GSK_OP void storeAbove(uint8_t *p, const float *x, V q, const int n, float below) {
+  const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+  for (int i = 0; i < n; i += 32) {
+    __m256i codes = _mm256_packus_epi16(shortsAbove(x + i, q, below),
+                                        shortsAbove(x + i + 16, q, below));
+    _mm256_storeu_si256((__m256i *)(p + i), _mm256_permutevar8x32_epi32(codes, order));
+  }
 }
 GSK_OP V loadHalf(const uint16_t *p) {
   return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)p));

@@ -80,9 +80,19 @@ GSK_OP V foldRows(V fold(V, V), const V *r) {
   return fold(_mm512_shuffle_ps(p[0], p[1], 0x88), _mm512_shuffle_ps(p[0], p[1], 0xdd));
 }
 GSK_OP V maxRows(const V *r) { return foldRows(maxV, r); }
-GSK_OP void storeAbove(uint8_t *p, const V *y, float below) {
-  __m512i code = _mm512_sub_epi32(_mm512_cvtps_epi32(*y), _mm512_set1_epi32((int32_t)below));
-  _mm_storeu_si128((__m128i *)p, _mm512_cvtusepi32_epi8(code));
+/* packing puts the lanes of 128 bits of two vectors side by side */
+GSK_OP __m512i shortsAbove(const float *x, V q, float below) {
+  __m512i codes = _mm512_packs_epi32(_mm512_cvtps_epi32(mul(load(x), q)),
+                                     _mm512_cvtps_epi32(mul(load(x + LANES), q)));
+  return _mm512_sub_epi16(codes, _mm512_set1_epi16((int16_t)below));
+}
+GSK_OP void storeAbove(uint8_t *p, const float *x, V q, const int n, float below) {
+  const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+  __m512i first = shortsAbove(x, q, below),
+          second = n == 64 ? shortsAbove(x + 32, q, below) : first;
+  __m512i codes = _mm512_permutexvar_epi32(order, _mm512_packus_epi16(first, second));
+  if (n == 64) _mm512_storeu_si512(p, codes);
+  else _mm256_storeu_si256((__m256i *)p, _mm512_castsi512_si256(codes));
 }
 GSK_OP void storeShorts(int16_t *p, const V *v) {
   _mm256_storeu_si256((__m256i *)p, _mm512_cvtepi32_epi16(_mm512_cvtps_epi32(*v)));

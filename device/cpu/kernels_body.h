@@ -18,7 +18,7 @@
  *   transpose(rows)      LANES V, in place
  *   maxRows(rows)        of LANES V; lane i: the largest of rows[i]
  *   selectV(m, a, b)      a where m < 0, else b, by lanes
- *   storeAbove(p, y, below)   round(y) − below of 16 numbers of 16/LANES V, at most 255, as bytes
+ *   storeAbove(p, x, q, n, below)   round(x·q) − below of n numbers, 32 or 64, at most 255, as bytes
  *   storePairs(p, a, b)  a and b rounded, as LANES pairs of 16 bits
  *   storeShorts storeBytes storeHighBytes   16 integral numbers of 16/LANES V to memory: 16 bits; for units of 4 the low 8
  *                        of them, and the high 8

@@ -61,18 +61,21 @@ typedef struct block_ranges {
   float q[LANES], below[LANES], scale[LANES];
 } block_ranges;
 
-/* LANES blocks side by side, zeros behind the last: a block alone is a chain of two reductions and two divisions. */
-GSK_INLINE void rangesOf(const float *x, const int BLOCK, int64_t blocks, block_ranges *r) {
+/* Blocks side by side, `there` of them: a block alone is a chain of two reductions and two divisions. */
+GSK_INLINE void rangesOf(const float *const *x, const int BLOCK, int there, block_ranges *r) {
   const V zero = set1(0.0f);
   V high[LANES], under[LANES];
-  for (int64_t b = 0; b < LANES; b++) {
-    high[b] = under[b] = zero;
-    if (b < blocks) GSK_UNROLL for (int j = 0; j < BLOCK; j += LANES) {
-        V y = load(x + b * BLOCK + j);
-        high[b] = maxV(high[b], y);
-        under[b] = maxV(under[b], sub(zero, y));
-      }
+  for (int b = 0; b < there; b++) {
+    V most = zero, least = zero;
+    GSK_UNROLL for (int j = 0; j < BLOCK; j += LANES) {
+      V y = load(x[b] + j);
+      most = maxV(most, y);
+      least = minV(least, y);
+    }
+    high[b] = most;
+    under[b] = sub(zero, least);
   }
+  for (int b = there; b < LANES; b++) high[b] = under[b] = zero;
   V low = sub(zero, maxRows(under)), range = sub(maxRows(high), low);
   V q = selectV(sub(set1(1e-30f), range), divV(set1(255.0f), range), zero);
   store(r->q, q);
@@ -80,32 +83,48 @@ GSK_INLINE void rangesOf(const float *x, const int BLOCK, int64_t blocks, block_
   store(r->scale, divV(range, set1(255.0f)));
 }
 
-GSK_INLINE void prepareBlocks(const int BLOCK, const float *x, int64_t k, uint8_t *row,
-                              float *scales, int32_t *zeros, int32_t *sums) {
-  block_ranges r;
-  for (int64_t block = 0, blocks = k / BLOCK; block < blocks; block++, x += BLOCK) {
-    int64_t b = block % LANES;
-    if (b == 0) rangesOf(x, BLOCK, blocks - block, &r);
-    scales[block] = r.scale[b];
-    zeros[block] = (int32_t)r.below[b] & 0xffff;
-    GSK_UNROLL for (int h = 0; h < BLOCK; h += GSK_LANES) {
-      V y[PARTS];
-      /* code − zero must not exceed 255 − zero */
-      if (sums) {
-        roundLanes(x + h, r.q[b], set1(255.0f + r.below[b]), y);
-        sums[block * (BLOCK / GSK_LANES) + h / GSK_LANES] = sumCodes(y);
-      }
-      EACH(PARTS) y[i] = mul(load(x + h + i * LANES), set1(r.q[b]));
-      storeAbove(row + block * BLOCK + h, y, r.below[b]);
+/* Sums of 16 codes less their zero, which must not exceed 255 − zero. */
+GSK_INLINE void sumsOfBlock(const int BLOCK, const float *x, float q, float below, int32_t *sums) {
+  for (int h = 0; h < BLOCK; h += GSK_LANES) {
+    V y[PARTS];
+    roundLanes(x + h, q, set1(255.0f + below), y);
+    sums[h / GSK_LANES] = sumCodes(y);
+  }
+}
+
+/* Blocks are counted over all rows: those of one need not fill LANES. */
+GSK_INLINE void prepareBlocks(const int BLOCK, const float *x, int64_t stride, int64_t rows,
+                              int64_t k, uint8_t *codes, float *scales, int32_t *zeros,
+                              int32_t *sums) {
+  const int64_t blocks = rows * (k / BLOCK);
+  int64_t at = 0; /* k of the next block in its row */
+  for (int64_t block = 0; block < blocks; block += LANES) {
+    const int there = blocks - block < LANES ? (int)(blocks - block) : LANES;
+    const float *from[LANES];
+    uint8_t *to[LANES];
+    block_ranges r;
+    for (int b = 0; b < there; b++) {
+      from[b] = x + at;
+      to[b] = codes + at;
+      at += BLOCK;
+      if (at == k) at = 0, x += stride, codes += gsk_codes_stride(k);
+    }
+    rangesOf(from, BLOCK, there, &r);
+    for (int b = 0; b < there; b++) {
+      storeAbove(to[b], from[b], set1(r.q[b]), BLOCK, r.below[b]);
+      scales[block + b] = r.scale[b];
+      zeros[block + b] = (int32_t)r.below[b] & 0xffff;
+      if (sums)
+        sumsOfBlock(BLOCK, from[b], r.q[b], r.below[b], sums + (block + b) * BLOCK / GSK_LANES);
     }
   }
 }
 
-static void prepareFast(const gsk_form *f, const float *x, int64_t k, uint8_t *row, float *scales,
-                        int32_t *zeros, int32_t *sums) {
+static void prepareFast(const gsk_form *f, const float *x, int64_t stride, int64_t rows, int64_t k,
+                        uint8_t *codes, float *scales, int32_t *zeros, int32_t *sums) {
   if (gsk_activation_block(f) == GSK_JOINED)
-    prepareBlocks(GSK_JOINED, x, k, row, scales, zeros, sums);
-  else prepareBlocks(GSK_BLOCK, x, k, row, scales, zeros, sums);
+    prepareBlocks(GSK_JOINED, x, stride, rows, k, codes, scales, zeros, sums);
+  else prepareBlocks(GSK_BLOCK, x, stride, rows, k, codes, scales, zeros, sums);
 }
 
 static void prepareWords(const float *x, int64_t k, int16_t *row, float *scale) {

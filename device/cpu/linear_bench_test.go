@@ -79,10 +79,7 @@ func benchmarkLinear(b *testing.B, s *kernelSet, typ *quant.Type, p device.Preci
 	if arithmetic != Floats {
 		a := preparedRows{codes: offHeapOf[byte](b, rows*codesStride(k)), scales: offHeapOf[float32](b, rows*k/32),
 			zeros: offHeapOf[int32](b, rows*k/32), sums: offHeapOf[int32](b, rows*k/16)}
-		scales, zeros := s.scalesPerRow(spec, p), k/s.activationBlock(spec, p)
-		for i := range rows {
-			s.prepare(spec, p, x[i*stride:][:k], preparedRows{a.codes[i*codesStride(k):], a.scales[i*scales:], a.zeros[i*zeros:], a.sums[i*k/16:]})
-		}
+		s.prepare(spec, p, x, stride, rows, a)
 		run = func() { s.linearCodes(w, a, nil, out, n, all) }
 	}
 	runtime.LockOSThread()

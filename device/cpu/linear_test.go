@@ -214,28 +214,32 @@ func (m *product) run(s *kernelSet, f *fence, w window) []float32 {
 	stride := m.outStride()
 	out, bias := place(f, unwritten(m.rows, m.n, stride)), place(f, m.bias)
 	if m.arithmetic == Floats {
-		gap := m.k + 3
-		x := make([]float32, (m.rows-1)*gap+m.k)
-		for r := range m.rows {
-			copy(x[r*gap:], m.x[r*m.k:][:m.k])
-		}
-		s.linearFloats(p, place(f, x), gap, bias, out, stride, w)
+		x, gap := m.gapped(f)
+		s.linearFloats(p, x, gap, bias, out, stride, w)
 		return out
 	}
 	s.linearCodes(p, m.prepare(s, f), bias, out, stride, w)
 	return out
 }
 
+// gapped is x with its rows further apart than they are long.
+func (m *product) gapped(f *fence) (x []float32, stride int) {
+	stride = m.k + 3
+	x = make([]float32, (m.rows-1)*stride+m.k)
+	for r := range m.rows {
+		copy(x[r*stride:], m.x[r*m.k:][:m.k])
+	}
+	return place(f, x), stride
+}
+
 func (m *product) outStride() int { return m.n + 5 }
 
 func (m *product) prepare(s *kernelSet, f *fence) preparedRows {
-	stride, scales, zeros := codesStride(m.k), s.scalesPerRow(m.spec, m.precision), m.k/s.activationBlock(m.spec, m.precision)
-	a := preparedRows{codes: place(f, make([]byte, (m.rows-1)*stride+codesBytes(m.arithmetic, m.k))), scales: place(f, make([]float32, m.rows*scales)),
+	scales, zeros := s.scalesPerRow(m.spec, m.precision), m.k/s.activationBlock(m.spec, m.precision)
+	a := preparedRows{codes: place(f, make([]byte, (m.rows-1)*codesStride(m.k)+codesBytes(m.arithmetic, m.k))), scales: place(f, make([]float32, m.rows*scales)),
 		zeros: place(f, make([]int32, m.rows*zeros)), sums: place(f, make([]int32, m.rows*m.k/16))}
-	for r := range m.rows {
-		x := place(f, m.x[r*m.k:][:m.k])
-		s.prepare(m.spec, m.precision, x, preparedRows{a.codes[r*stride:], a.scales[r*scales:], a.zeros[r*zeros:], a.sums[r*m.k/16:]})
-	}
+	x, gap := m.gapped(f)
+	s.prepare(m.spec, m.precision, x, gap, m.rows, a)
 	return a
 }
 
