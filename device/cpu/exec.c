@@ -137,6 +137,24 @@ static void run_linear(const gsk_program *p, workspace *w, const gsk_step *s, in
   p->set->linear(&g, 0, r1 - r0, 0, (m->n + GSK_PANEL - 1) / GSK_PANEL);
 }
 
+static void run_norm(const gsk_program *p, const workspace *w, const gsk_step *s, int64_t r0,
+                     int64_t r1) {
+  gsk_norm g = {.x = row_of(p, w, s->in, r0, r0),
+                .x_stride = p->slots[s->in].stride,
+                .weight = s->weight,
+                .bias = s->bias,
+                .out = row_of(p, w, s->out, r0, r0),
+                .out_stride = p->slots[s->out].stride,
+                .rows = r1 - r0,
+                .n = p->hidden_size,
+                .epsilon = s->epsilon};
+  if (s->add >= 0) {
+    g.add = row_of(p, w, s->add, r0, r0);
+    g.add_stride = p->slots[s->add].stride;
+  }
+  p->set->norm(&g);
+}
+
 /* A row's place in its text; first_of, the first rows of texts, is moved on to that text's. */
 static int64_t place(const uint32_t **first_of, int64_t row) {
   while ((*first_of)[1] <= row) ++*first_of;
@@ -148,6 +166,8 @@ static void run_rows(const gsk_program *p, const gsk_batch *b, workspace *w, con
                      int64_t base, int64_t r0, int64_t r1, const uint32_t *first_of) {
   if (s->op == GSK_LINEAR) {
     run_linear(p, w, s, r0, r1);
+  } else if (s->op == GSK_NORM) {
+    run_norm(p, w, s, r0, r1);
   } else {
     for (int64_t r = r0; r < r1; r++) {
       float *out = row_of(p, w, s->out, r, r0);
@@ -157,10 +177,6 @@ static void run_rows(const gsk_program *p, const gsk_batch *b, workspace *w, con
         if (b->embedded)
           memcpy(out, b->embedded + (base + r) * p->hidden_size, (size_t)p->hidden_size * 4);
         else gsk_embed(p, b->ids[base + r], (uint32_t)place(&first_of, base + r), w->row, out);
-        break;
-      case GSK_NORM:
-        p->set->norm(in, s->add >= 0 ? row_of(p, w, s->add, r, r0) : NULL, s->weight, s->bias, out,
-                     p->hidden_size, s->epsilon);
         break;
       case GSK_ACTIVATE: p->set->activate(s->activation, in, out, s->columns); break;
       case GSK_ROTARY:

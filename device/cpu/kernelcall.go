@@ -19,10 +19,7 @@ static void gsk_call_prepare_fast(const gsk_kernel_set *s, gsk_form f, const flo
 static void gsk_call_prepare_words(const gsk_kernel_set *s, const float *x, int64_t k, int16_t *codes, float *scale) {
   s->prepare_words(x, k, codes, scale);
 }
-static void gsk_call_norm(const gsk_kernel_set *s, const float *x, const float *add, const float *w,
-                          const float *b, float *out, int64_t n, float epsilon) {
-  s->norm(x, add, w, b, out, n, epsilon);
-}
+static void gsk_call_norm(const gsk_kernel_set *s, gsk_norm g) { s->norm(&g); }
 static void gsk_call_activate(const gsk_kernel_set *s, int kind, const float *in, float *out, int64_t n) {
   s->activate(kind, in, out, n);
 }
@@ -137,8 +134,11 @@ func (s *kernelSet) linearFloats(p *packer, x []float32, stride int, bias, out [
 		a: C.gsk_rows{data: unsafe.Pointer(unsafe.SliceData(x)), stride: C.int64_t(4 * stride)}}, w)
 }
 
-func (s *kernelSet) norm(x, add, w, b, out []float32, epsilon float32) {
-	C.gsk_call_norm(s.set, floats(x), floats(add), floats(w), floats(b), floats(out), C.int64_t(len(x)), C.float(epsilon))
+// norm takes rows of x, add and out stride floats apart.
+func (s *kernelSet) norm(x, add []float32, stride, rows int, w, b, out []float32, epsilon float32) {
+	apart := C.int64_t(stride)
+	C.gsk_call_norm(s.set, C.gsk_norm{x: floats(x), add: floats(add), weight: floats(w), bias: floats(b), out: floats(out), x_stride: apart,
+		add_stride: apart, out_stride: apart, rows: C.int64_t(rows), n: C.int64_t(len(w)), epsilon: C.float(epsilon)})
 }
 
 func (s *kernelSet) activate(a device.Activation, in, out []float32, n int) {

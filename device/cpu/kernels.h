@@ -117,6 +117,16 @@ typedef struct gsk_attention {
   float *scratch; /* gsk_attention_scratch(rows, head_size) floats, 64-byte aligned */
 } gsk_attention;
 
+/* out = layernorm(x + add)·weight + bias; add may be NULL; out may be x or add */
+typedef struct gsk_norm {
+  const float *x, *add;       /* [rows][n] */
+  const float *weight, *bias; /* [n] */
+  float *out;                 /* [rows][n] */
+  int64_t x_stride, add_stride, out_stride;
+  int64_t rows, n;
+  float epsilon;
+} gsk_norm;
+
 enum { GSK_GELU, GSK_GATED_SILU, GSK_GATED_GELU };
 
 typedef struct gsk_kernel_set {
@@ -136,9 +146,7 @@ typedef struct gsk_kernel_set {
                        int64_t k, uint8_t *codes, float *scales, int32_t *zeros, int32_t *sums);
   /* codes = round(x·q), scale = 1/q, where no code is above 32512 and |codes| ≤ 46340 (gsk_words_norm) */
   void (*prepare_words)(const float *x, int64_t k, int16_t *codes, float *scale);
-  /* out = layernorm(x + add)·w + b; add may be NULL; out may be x or add */
-  void (*norm)(const float *x, const float *add, const float *w, const float *b, float *out,
-               int64_t n, float epsilon);
+  void (*norm)(const gsk_norm *args);
   /* out[j] = f(in[j]) or f(in[j])·in[j+n]; out may be in */
   void (*activate)(int kind, const float *in, float *out, int64_t n);
   /* rotates heads·size columns in place; table: [size/2][2] cos, sin */

@@ -157,39 +157,85 @@ static void prepareWords(const float *x, int64_t k, int16_t *row, float *scale) 
 #undef WORDS_AT
 }
 
-static void normRow(const float *x, const float *residual, const float *w, const float *b,
-                    float *out, int64_t n, float epsilon) {
-  float copy[4][GSK_LANES] __attribute__((aligned(64)));
-  V sum[PARTS], squares[PARTS];
-  for (int v = 0; v < PARTS; v++) sum[v] = squares[v] = set1(0.0f);
-  for (int64_t i = 0; i < n; i += GSK_LANES) {
-    const float *xs = tail(x, i, n, 0.0f, copy[0]);
-    const float *rs = residual ? tail(residual, i, n, 0.0f, copy[1]) : NULL;
+/* Rows side by side, where no columns are left behind the last 16: the sums of one are chains of additions, each of which
+ * waits for the one before. */
+enum { NORM_ROWS = 4 };
+
+typedef struct norm_sums {
+  V sum[NORM_ROWS][PARTS], squares[NORM_ROWS][PARTS];
+  float mean[NORM_ROWS], scale[NORM_ROWS];
+} norm_sums;
+
+#define EACH_ROW GSK_UNROLL for (int r = 0; r < ROWS; r++)
+/* 16 columns from k on, or up to `end`: y = x + add */
+GSK_INLINE void sumColumns(const gsk_norm *g, const int ROWS, int64_t k, int64_t end,
+                           norm_sums *s) {
+  float copy[2][GSK_LANES] __attribute__((aligned(64)));
+  EACH_ROW {
+    const float *x = tail(g->x + r * g->x_stride, k, end, 0.0f, copy[0]), *a = NULL;
+    if (g->add) a = tail(g->add + r * g->add_stride, k, end, 0.0f, copy[1]);
     V y[PARTS];
-    for (int v = 0; v < PARTS; v++) {
-      y[v] = load(xs + v * LANES);
-      if (rs) y[v] = add(y[v], load(rs + v * LANES));
-      sum[v] = add(sum[v], y[v]);
+    EACH(PARTS) {
+      y[i] = load(x + i * LANES);
+      if (a) y[i] = add(y[i], load(a + i * LANES));
+      s->sum[r][i] = add(s->sum[r][i], y[i]);
     }
-    storeTail(out, i, n, y);
+    storeTail(g->out + r * g->out_stride, k, end, y);
   }
-  float mean = fold(sum) / (float)n;
-  for (int64_t i = 0; i < n; i += GSK_LANES) {
-    const float *ys = tail(out, i, n, mean, copy[0]);
-    for (int v = 0; v < PARTS; v++) {
-      V d = sub(load(ys + v * LANES), set1(mean));
-      squares[v] = fmaV(d, d, squares[v]);
+}
+
+GSK_INLINE void squareColumns(const gsk_norm *g, const int ROWS, int64_t k, int64_t end,
+                              norm_sums *s) {
+  float copy[GSK_LANES] __attribute__((aligned(64)));
+  EACH_ROW {
+    const float *y = tail(g->out + r * g->out_stride, k, end, s->mean[r], copy);
+    EACH(PARTS) {
+      V d = sub(load(y + i * LANES), set1(s->mean[r]));
+      s->squares[r][i] = fmaV(d, d, s->squares[r][i]);
     }
   }
-  float scale = 1.0f / __builtin_sqrtf(fold(squares) / (float)n + epsilon);
-  for (int64_t i = 0; i < n; i += GSK_LANES) {
-    const float *ys = tail(out, i, n, mean, copy[0]);
-    const float *ws = tail(w, i, n, 0.0f, copy[1]), *bs = tail(b, i, n, 0.0f, copy[2]);
+}
+
+GSK_INLINE void scaleColumns(const gsk_norm *g, const int ROWS, int64_t k, int64_t end,
+                             norm_sums *s) {
+  float copy[3][GSK_LANES] __attribute__((aligned(64)));
+  const float *w = tail(g->weight, k, end, 0.0f, copy[0]);
+  const float *b = tail(g->bias, k, end, 0.0f, copy[1]);
+  EACH_ROW {
+    const float *x = tail(g->out + r * g->out_stride, k, end, s->mean[r], copy[2]);
     V y[PARTS];
-    for (int v = 0; v < PARTS; v++)
-      y[v] = fmaV(mul(sub(load(ys + v * LANES), set1(mean)), set1(scale)), load(ws + v * LANES),
-                  load(bs + v * LANES));
-    storeTail(out, i, n, y);
+    EACH(PARTS)
+    y[i] = fmaV(mul(sub(load(x + i * LANES), set1(s->mean[r])), set1(s->scale[r])),
+                load(w + i * LANES), load(b + i * LANES));
+    storeTail(g->out + r * g->out_stride, k, end, y);
+  }
+}
+
+/* The compiler sees that 16 columns need no copy. */
+#define EACH_COLUMNS(STEP)                                                                \
+  for (k = 0; k + GSK_LANES <= g->n; k += GSK_LANES) STEP(g, ROWS, k, k + GSK_LANES, &s); \
+  if (ROWS == 1 && k < g->n) STEP(g, ROWS, k, g->n, &s);
+
+GSK_INLINE void normRows(const gsk_norm *g, const int ROWS) {
+  norm_sums s;
+  int64_t k;
+  EACH_ROW EACH(PARTS) s.sum[r][i] = s.squares[r][i] = set1(0.0f);
+  EACH_COLUMNS(sumColumns)
+  EACH_ROW s.mean[r] = fold(s.sum[r]) / (float)g->n;
+  EACH_COLUMNS(squareColumns)
+  EACH_ROW s.scale[r] = 1.0f / __builtin_sqrtf(fold(s.squares[r]) / (float)g->n + g->epsilon);
+  EACH_COLUMNS(scaleColumns)
+}
+
+static void norm(const gsk_norm *args) {
+  gsk_norm g = *args;
+  for (int64_t row = 0, rows; row < args->rows; row += rows) {
+    rows = args->rows - row < NORM_ROWS || g.n % GSK_LANES ? 1 : NORM_ROWS;
+    if (rows > 1) normRows(&g, NORM_ROWS);
+    else normRows(&g, 1);
+    g.x += rows * g.x_stride;
+    g.out += rows * g.out_stride;
+    if (g.add) g.add += rows * g.add_stride;
   }
 }
 

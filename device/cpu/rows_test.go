@@ -112,33 +112,54 @@ func checkPrepare(t *testing.T, typ string, p device.Precision, x []float32) {
 	}
 }
 
+// TestNormAtTheFence: rows with gaps between them, in another place and in their own, together and alone.
 func TestNormAtTheFence(t *testing.T) {
+	const rows, epsilon = 6, 1e-5
 	r := newRandom(2)
 	for _, n := range rowLengths {
+		stride := n + 3
 		eachKind(r, func(next func() float32, bounded bool) {
-			x, w, b := draw(n, next), draw(n, r.ordinary), draw(n, r.ordinary)
-			for _, add := range [][]float32{nil, draw(n, next)} {
-				run := func(in, out func(*fence) []float32) []float32 {
-					return everySet(t, func(s *kernelSet, f *fence) []float32 {
-						xs := in(f)
-						to := xs
-						if out != nil {
-							to = out(f)
-						}
-						s.norm(xs, place(f, add), place(f, w), place(f, b), to, 1e-5)
-						return to
-					})
+			x, w, b := drawRows(rows, n, stride, next), draw(n, r.ordinary), draw(n, r.ordinary)
+			for _, add := range [][]float32{nil, drawRows(rows, n, stride, next)} {
+				norm := func(s *kernelSet, f *fence, rows int, x, add, out []float32) []float32 {
+					s.norm(x, add, stride, rows, place(f, w), place(f, b), out, epsilon)
+					return out
 				}
-				input := func(f *fence) []float32 { return place(f, x) }
-				got := run(input, func(f *fence) []float32 { return place(f, unwritten(1, n, n)) })
-				requireSame(t, got, run(input, nil), "in place")
-				if bounded {
-					want, bound := wantNorm(x, add, w, b)
-					requireNear(t, want, bound, got)
+				got := everySet(t, func(s *kernelSet, f *fence) []float32 {
+					return norm(s, f, rows, place(f, x), place(f, add), place(f, unwritten(rows, n, stride)))
+				})
+				requireGaps(t, got, stride, 0, n)
+				requireSame(t, got, everySet(t, func(s *kernelSet, f *fence) []float32 {
+					own := place(f, x)
+					return norm(s, f, rows, own, place(f, add), own)
+				}), "in place")
+				for at := 0; at < len(x); at += stride {
+					row, rest := x[at:][:n], add
+					if add != nil {
+						rest = add[at:][:n]
+					}
+					requireSame(t, got[at:][:n], everySet(t, func(s *kernelSet, f *fence) []float32 {
+						return norm(s, f, 1, place(f, row), place(f, rest), place(f, unwritten(1, n, n)))
+					}), "alone")
+					if bounded {
+						want, bound := wantNorm(row, rest, w, b)
+						requireNear(t, want, bound, got[at:][:n])
+					}
 				}
 			}
 		})
 	}
+}
+
+// drawRows draws rows whose gaps are untouched.
+func drawRows(rows, n, stride int, next func() float32) []float32 {
+	x := unwritten(rows, n, stride)
+	for i := range x {
+		if i%stride < n {
+			x[i] = next()
+		}
+	}
+	return x
 }
 
 func wantNorm(x, add, w, b []float32) (want, bound []float64) {

@@ -80,12 +80,13 @@ func fuzzLinear(t *testing.T, form uint8, rows, n, depth int, s *supply) {
 }
 
 func fuzzRow(t *testing.T, kernel, form uint8, rows, n int, s *supply) {
-	x, add, w, b := draw(rows*2*n, s.any), draw(n, s.any), draw(n, s.any), draw(n, s.any)
+	x, add, w, b := draw(rows*2*n, s.any), draw(rows*n, s.any), draw(n, s.any), draw(n, s.any)
 	everySet(t, func(k *kernelSet, f *fence) []float32 {
 		out := place(f, unwritten(1, n, n))
 		switch kernel {
 		case 2:
-			k.norm(place(f, x[:n]), place(f, add), place(f, w), place(f, b), out, 1e-12)
+			out = place(f, unwritten(rows, n, n))
+			k.norm(place(f, x[:rows*n]), place(f, add), n, rows, place(f, w), place(f, b), out, 1e-12)
 		case 3:
 			k.activate(device.Activation(form%3), place(f, x[:2*n]), out, n)
 		case 4:
