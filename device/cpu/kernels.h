@@ -69,10 +69,9 @@ typedef enum gsk_storage {
 } gsk_storage;
 
 typedef struct gsk_form {
-  int32_t storage; /* gsk_storage */
-  int32_t
-      sub_block;   /* codes: 16 or 32, or GSK_JOINED, which only forms of Q8_0's are (gsk_is_q8) */
-  int32_t has_min; /* codes: value = scale·code + min */
+  int32_t storage;    /* gsk_storage */
+  int32_t sub_block;  /* codes: 16 or 32; of Q8_0 in fast precision also GSK_JOINED */
+  int32_t has_min;    /* codes: value = scale·code + min */
   int32_t half_scale; /* codes: scales and mins are IEEE halves */
   int32_t unit; /* codes: k that lie together, 2 for dot products of int16, 4 for those of bytes */
   int32_t fast; /* codes: there are sums; the activations are bytes */

@@ -55,13 +55,13 @@ static void put_sum(const gsk_form *f, uint8_t *numbers, int64_t column, const i
   memcpy(numbers + GSK_PANEL * gsk_number_bytes(f) + 2 * column, &sum, 2);
 }
 
-/* Two blocks of the type, of which GSK_JOINED k of a panel are made. */
+/* Whether two blocks of the type make one of a panel. */
 static int is_joined(const gsk_form *f) { return f->sub_block == GSK_JOINED; }
 
 static int64_t type_block(const gsk_form *f) { return is_joined(f) ? GSK_BLOCK : f->sub_block; }
 
-/* Codes · ratio/2^15, rounded: 6 bits behind the point are enough to see by, and the upper half of a product of int16
- * has them. Not inlined: gcc then multiplies 8 at a time. */
+/* Codes · ratio/2^15, rounded from 6 bits behind the point, which the upper half of a product of int16 has. Not inlined:
+ * gcc then multiplies 8 at a time. */
 static __attribute__((noinline)) void multiply(int8_t *codes, int16_t ratio) {
   for (int i = 0; i < GSK_BLOCK; i++) {
     int16_t product = (int16_t)((int16_t)(codes[i] * 128) * ratio >> 16);
@@ -78,6 +78,12 @@ static void rescale(int8_t *codes, uint16_t from, uint16_t to) {
 }
 
 enum { HALF = 2 };
+
+static uint16_t half_at(const uint8_t *p) {
+  uint16_t h;
+  memcpy(&h, p, HALF);
+  return h;
+}
 
 /* Two blocks under the scale of the greater magnitude, whose codes stay. */
 static void put_both(const gsk_form *f, uint8_t *block, int64_t column, const int8_t *first,
@@ -100,10 +106,8 @@ static void put_joined(const gsk_form *f, uint8_t *block, int64_t column, int se
   uint8_t *own = block + GSK_PANEL * GSK_JOINED + HALF * column;
   if (second) {
     int8_t first[GSK_BLOCK];
-    uint16_t first_scale;
     for (int k = 0; k < GSK_BLOCK; k += 4) memcpy(first + k, block + k * GSK_PANEL + 4 * column, 4);
-    memcpy(&first_scale, own, HALF);
-    put_both(f, block, column, first, first_scale, codes, scale);
+    put_both(f, block, column, first, half_at(own), codes, scale);
   } else {
     put_codes(f, block, column, codes, GSK_BLOCK);
     memcpy(own, &scale, HALF);
@@ -157,20 +161,12 @@ static void put_block(const gsk_form *f, uint8_t *at, int64_t column, int second
     codes = spread;
   }
   if (is_joined(f)) {
-    uint16_t scale;
-    memcpy(&scale, block, HALF);
-    put_joined(f, at, column, second, codes, scale);
+    put_joined(f, at, column, second, codes, half_at(block));
     return;
   }
   uint8_t *numbers = put_codes(f, at, column, codes, ELEMENTS);
   memcpy(numbers + HALF * column, block, HALF);
   put_sum(f, numbers, column, codes, ELEMENTS);
-}
-
-static uint16_t half_at(const uint8_t *p) {
-  uint16_t h;
-  memcpy(&h, p, HALF);
-  return h;
 }
 
 /* Both blocks of joined ones. */
