@@ -79,7 +79,7 @@
 #define EACH_UNIT(BODY) ".set gsk_unit, 0\n\t.rept 8\n\t" BODY ".set gsk_unit, gsk_unit+1\n\t.endr\n\t"
 #define LOAD_CODES "vmovdqu64 128*gsk_unit(%[w]), %%zmm24\n\tvmovdqu64 128*gsk_unit+64(%[w]), %%zmm25\n\t"
 #define LOAD_SCALES(CODES) "vcvtph2ps " CODES "(%[w]), %%zmm24\n\tvcvtph2ps 32+" CODES "(%[w]), %%zmm25\n\t"
-/* LINES that a block fetches ahead, spread over its UNITS, of which this is number FIRST + gsk_unit: more at a time would
+/* LINES that 32 k fetch ahead, spread over its UNITS, of which this is number FIRST + gsk_unit: more at a time would
  * wait for one another. */
 #define FETCH(LINES, UNITS, FIRST)                                                                 \
   ".set gsk_line, (gsk_unit+" FIRST ")*" LINES "/" UNITS "\n\t"                                    \
