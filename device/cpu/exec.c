@@ -178,7 +178,9 @@ static void run_rows(const gsk_program *p, const gsk_batch *b, workspace *w, con
           memcpy(out, b->embedded + (base + r) * p->hidden_size, (size_t)p->hidden_size * 4);
         else gsk_embed(p, b->ids[base + r], (uint32_t)place(&first_of, base + r), w->row, out);
         break;
-      case GSK_ACTIVATE: p->set->activate(s->activation, in, out, s->columns); break;
+      case GSK_ACTIVATE:
+        (p->fast ? p->set->activate_fast : p->set->activate)(s->activation, in, out, s->columns);
+        break;
       case GSK_ROTARY:
         p->set->rotate(out + s->column, p->rotary + place(&first_of, base + r) * s->head_size,
                        s->heads, s->head_size);

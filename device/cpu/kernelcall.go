@@ -20,8 +20,8 @@ static void gsk_call_prepare_words(const gsk_kernel_set *s, const float *x, int6
   s->prepare_words(x, k, codes, scale);
 }
 static void gsk_call_norm(const gsk_kernel_set *s, gsk_norm g) { s->norm(&g); }
-static void gsk_call_activate(const gsk_kernel_set *s, int kind, const float *in, float *out, int64_t n) {
-  s->activate(kind, in, out, n);
+static void gsk_call_activate(const gsk_kernel_set *s, int fast, int kind, const float *in, float *out, int64_t n) {
+  (fast ? s->activate_fast : s->activate)(kind, in, out, n);
 }
 static void gsk_call_rotate(const gsk_kernel_set *s, float *row, const float *table, int64_t heads, int64_t size) {
   s->rotate(row, table, heads, size);
@@ -141,8 +141,8 @@ func (s *kernelSet) norm(x, add []float32, stride, rows int, w, b, out []float32
 		add_stride: apart, out_stride: apart, rows: C.int64_t(rows), n: C.int64_t(len(w)), epsilon: C.float(epsilon)})
 }
 
-func (s *kernelSet) activate(a device.Activation, in, out []float32, n int) {
-	C.gsk_call_activate(s.set, C.int(a), floats(in), floats(out), C.int64_t(n))
+func (s *kernelSet) activate(p device.Precision, a device.Activation, in, out []float32, n int) {
+	C.gsk_call_activate(s.set, C.int(p), C.int(a), floats(in), floats(out), C.int64_t(n))
 }
 
 func (s *kernelSet) rotate(row, table []float32, heads, size int) {

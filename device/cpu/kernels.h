@@ -146,8 +146,9 @@ typedef struct gsk_kernel_set {
   /* codes = round(x·q), scale = 1/q, where no code is above 32512 and |codes| ≤ 46340 (gsk_words_norm) */
   void (*prepare_words)(const float *x, int64_t k, int16_t *codes, float *scale);
   void (*norm)(const gsk_norm *args);
-  /* out[j] = f(in[j]) or f(in[j])·in[j+n]; out may be in */
+  /* out[j] = f(in[j]) or f(in[j])·in[j+n]; out may be in; fast: GELU within 8e-5 */
   void (*activate)(int kind, const float *in, float *out, int64_t n);
+  void (*activate_fast)(int kind, const float *in, float *out, int64_t n);
   /* rotates heads·size columns in place; table: [size/2][2] cos, sin */
   void (*rotate)(float *row, const float *table, int64_t heads, int64_t size);
   /* heads [h0, h1); fast: in codes */

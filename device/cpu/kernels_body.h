@@ -81,6 +81,7 @@ const gsk_kernel_set GSK_JOIN(gsk_, SET) = {
     .prepare_words = prepareWords,
     .norm = norm,
     .activate = activate,
+    .activate_fast = activateFast,
     .rotate = rotate,
     .attention = attention,
     .attention_fast = attentionFast,

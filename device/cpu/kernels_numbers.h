@@ -41,6 +41,19 @@ GSK_INLINE void geluV(const int n, V *x) {
   EACH(n) x[i] = mul(x[i], selectV(x[i], p[i], sub(set1(1.0f), p[i])));
 }
 
+/* The same, but Φ(x) = ½ + x·P(x²) where |x| < 4.15, with P a degree-7 polynomial; else 0 or 1 (max error 8e-5): two thirds
+ * of the steps fewer. */
+GSK_INLINE void geluFastV(const int n, V *x) {
+  static const float c[] = {-9.39837763e-10f, 8.19064638e-08f, -3.10359178e-06f, 6.77798598e-05f,
+                            -0.00095721212f,  0.00932377111f,  -0.0655747056f,   0.398493975f};
+  V u[STEP_VECS], s[STEP_VECS], p[STEP_VECS];
+  EACH(n) u[i] = minV(maxV(x[i], set1(-4.15f)), set1(4.15f));
+  EACH(n) s[i] = mul(u[i], u[i]);
+  polynomial(n, s, c, 8, p);
+  EACH(n) p[i] = fmaV(u[i], p[i], set1(0.5f));
+  EACH(n) x[i] = mul(x[i], p[i]);
+}
+
 /* x/(1+e^−x) */
 GSK_INLINE void siluV(const int n, V *x) {
   V e[STEP_VECS];

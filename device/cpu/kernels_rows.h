@@ -61,14 +61,26 @@ typedef struct block_ranges {
   float q[LANES], below[LANES], scale[LANES];
 } block_ranges;
 
+/* A block of rows, and how to come to the next. */
+typedef struct block_place {
+  const float *x;
+  uint8_t *codes;
+  int64_t at, k, rest, codes_rest; /* k of the block; from the end of a row to the next */
+} block_place;
+
+GSK_INLINE void nextBlock(const int BLOCK, block_place *b) {
+  b->x += BLOCK, b->codes += BLOCK, b->at += BLOCK;
+  if (b->at == b->k) b->at = 0, b->x += b->rest, b->codes += b->codes_rest;
+}
+
 /* Blocks side by side, `there` of them: a block alone is a chain of two reductions and two divisions. */
-GSK_INLINE void rangesOf(const float *const *x, const int BLOCK, int there, block_ranges *r) {
+GSK_INLINE void rangesOf(block_place from, const int BLOCK, int there, block_ranges *r) {
   const V zero = set1(0.0f);
   V high[LANES], under[LANES];
-  for (int b = 0; b < there; b++) {
+  for (int b = 0; b < opaque(there); b++, nextBlock(BLOCK, &from)) {
     V most = zero, least = zero;
     GSK_UNROLL for (int j = 0; j < BLOCK; j += LANES) {
-      V y = load(x[b] + j);
+      V y = load(from.x + j);
       most = maxV(most, y);
       least = minV(least, y);
     }
@@ -97,25 +109,18 @@ GSK_INLINE void prepareBlocks(const int BLOCK, const float *x, int64_t stride, i
                               int64_t k, uint8_t *codes, float *scales, int32_t *zeros,
                               int32_t *sums) {
   const int64_t blocks = rows * (k / BLOCK);
-  int64_t at = 0; /* k of the next block in its row */
+  block_place place = {
+      .x = x, .codes = codes, .k = k, .rest = stride - k, .codes_rest = gsk_codes_stride(k) - k};
   for (int64_t block = 0; block < blocks; block += LANES) {
     const int there = blocks - block < LANES ? (int)(blocks - block) : LANES;
-    const float *from[LANES];
-    uint8_t *to[LANES];
     block_ranges r;
-    for (int b = 0; b < there; b++) {
-      from[b] = x + at;
-      to[b] = codes + at;
-      at += BLOCK;
-      if (at == k) at = 0, x += stride, codes += gsk_codes_stride(k);
-    }
-    rangesOf(from, BLOCK, there, &r);
-    for (int b = 0; b < there; b++) {
-      storeAbove(to[b], from[b], set1(r.q[b]), BLOCK, r.below[b]);
+    rangesOf(place, BLOCK, there, &r);
+    for (int b = 0; b < opaque(there); b++, nextBlock(BLOCK, &place)) {
+      storeAbove(place.codes, place.x, set1(r.q[b]), BLOCK, r.below[b]);
       scales[block + b] = r.scale[b];
       zeros[block + b] = (int32_t)r.below[b] & 0xffff;
       if (sums)
-        sumsOfBlock(BLOCK, from[b], r.q[b], r.below[b], sums + (block + b) * BLOCK / GSK_LANES);
+        sumsOfBlock(BLOCK, place.x, r.q[b], r.below[b], sums + (block + b) * BLOCK / GSK_LANES);
     }
   }
 }
@@ -240,32 +245,43 @@ static void norm(const gsk_norm *args) {
 }
 
 /* n vectors of x, and of u, which they are multiplied with where there is a gate */
-GSK_INLINE void activateVectors(const int KIND, const int n, const float *x, const float *u,
-                                float *out) {
+GSK_INLINE void activateVectors(const int FAST, const int KIND, const int n, const float *x,
+                                const float *u, float *out) {
   V y[STEP_VECS];
   EACH(n) y[i] = load(x + i * LANES);
   if (KIND == GSK_GATED_SILU) siluV(n, y);
+  else if (FAST) geluFastV(n, y);
   else geluV(n, y);
   EACH(n) store(out + i * LANES, KIND == GSK_GELU ? y[i] : mul(y[i], load(u + i * LANES)));
 }
 
-GSK_INLINE void activateAs(const int KIND, const float *in, float *out, int64_t n) {
+GSK_INLINE void activateAs(const int FAST, const int KIND, const float *in, float *out, int64_t n) {
   float copy[2][GSK_LANES] __attribute__((aligned(64))), last[GSK_LANES];
   const float *up = KIND == GSK_GELU ? in : in + n;
   int64_t i = 0;
   for (; i + STEP_VECS * LANES <= n; i += STEP_VECS * LANES)
-    activateVectors(KIND, STEP_VECS, in + i, up + i, out + i);
-  for (; i + GSK_LANES <= n; i += GSK_LANES) activateVectors(KIND, PARTS, in + i, up + i, out + i);
+    activateVectors(FAST, KIND, STEP_VECS, in + i, up + i, out + i);
+  for (; i + GSK_LANES <= n; i += GSK_LANES)
+    activateVectors(FAST, KIND, PARTS, in + i, up + i, out + i);
   if (i == n) return;
-  activateVectors(KIND, PARTS, tail(in, i, n, 0.0f, copy[0]), tail(up, i, n, 0.0f, copy[1]), last);
+  activateVectors(FAST, KIND, PARTS, tail(in, i, n, 0.0f, copy[0]), tail(up, i, n, 0.0f, copy[1]),
+                  last);
   memcpy(out + i, last, (size_t)(n - i) * sizeof(float));
 }
 
 static void activate(int kind, const float *in, float *out, int64_t n) {
   switch (kind) {
-  case GSK_GELU: activateAs(GSK_GELU, in, out, n); return;
-  case GSK_GATED_SILU: activateAs(GSK_GATED_SILU, in, out, n); return;
-  case GSK_GATED_GELU: activateAs(GSK_GATED_GELU, in, out, n); return;
+  case GSK_GELU: activateAs(0, GSK_GELU, in, out, n); return;
+  case GSK_GATED_SILU: activateAs(0, GSK_GATED_SILU, in, out, n); return;
+  case GSK_GATED_GELU: activateAs(0, GSK_GATED_GELU, in, out, n); return;
+  }
+}
+
+static void activateFast(int kind, const float *in, float *out, int64_t n) {
+  switch (kind) {
+  case GSK_GELU: activateAs(1, GSK_GELU, in, out, n); return;
+  case GSK_GATED_GELU: activateAs(1, GSK_GATED_GELU, in, out, n); return;
+  default: activate(kind, in, out, n);
   }
 }
 

@@ -88,7 +88,7 @@ func fuzzRow(t *testing.T, kernel, form uint8, rows, n int, s *supply) {
 			out = place(f, unwritten(rows, n, n))
 			k.norm(place(f, x[:rows*n]), place(f, add), n, rows, place(f, w), place(f, b), out, 1e-12)
 		case 3:
-			k.activate(device.Activation(form%3), place(f, x[:2*n]), out, n)
+			k.activate(device.Precision(form/3%2), device.Activation(form%3), place(f, x[:2*n]), out, n)
 		case 4:
 			k.mean(place(f, x[:rows*n]), n, rows, out)
 		case 5:
