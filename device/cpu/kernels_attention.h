@@ -23,8 +23,9 @@ _Static_assert(ATTEND_CODES_VECS <= ATTEND_VECS && ATTEND_VECS <= STEP_VECS &&
 /* One head of a text, and where its parts lie. */
 typedef struct head {
   const float *q, *k, *v;
-  int64_t stride, size, wide, rows; /* wide: size up to whole 16 */
-  float factor;                     /* of scores, to exponents of 2 */
+  float *out;
+  int64_t stride, out_stride, size, wide, rows; /* wide: size up to whole 16 */
+  float factor;                                 /* of scores, to exponents of 2 */
   /* 4 bytes a place: floats, or in fast two codes. keys and values [rows][wide], in fast keys [rows][wide/2] and
    * values [rows/2][wide]; scores and weights [KEYS][group], queries and results [size][group] */
   float *keys, *values, *queries, *scores, *results;
@@ -35,6 +36,7 @@ typedef struct head {
 typedef struct group_state {
   V factor[ATTEND_VECS]; /* fast: of products of codes, to exponents of 2 */
   V most[ATTEND_VECS], total[ATTEND_VECS];
+  int64_t fetched; /* rows of the next group, with each tile of keys */
 } group_state;
 
 /* What is done once a head or a group is compiled once: copies took 0.4 MB of a binary. */
@@ -113,15 +115,26 @@ GSK_INLINE void fetchAhead(const float *row, int64_t stride) {
   __builtin_prefetch(row + 8 * stride);
 }
 
+/* Rows [row, end) of queries and of their results, for when their group comes. */
+GSK_INLINE void fetchQueries(const head *h, int64_t row, int64_t end) {
+  for (int64_t r = row; r < end && r < h->rows; r++)
+    for (int64_t d = 0; d < h->size; d += GSK_ALIGN / (int64_t)sizeof(float)) {
+      __builtin_prefetch(h->q + r * h->stride + d);
+      __builtin_prefetch(h->out + r * h->out_stride + d);
+    }
+}
+
 /* exact: keys and values as they are, line after line. */
 GSK_ONCE void packFloats(const head *h) {
-  for (int64_t r = 0; r < h->rows; r++)
+  for (int64_t r = 0; r < h->rows; r++) {
+    if (r < GSK_GROUP) fetchQueries(h, r, r + 1);
     for (int64_t d = 0; d < h->wide; d += LANES) {
       const float *k = h->k + r * h->stride + d, *v = h->v + r * h->stride + d;
       fetchAhead(k, h->stride), fetchAhead(v, h->stride);
       store(h->keys + r * h->wide + d, loadUpTo(k, h->size - d));
       store(h->values + r * h->wide + d, loadUpTo(v, h->size - d));
     }
+  }
   for (int64_t d = 0; d < h->wide; d++) h->value_scales[d] = 1.0f;
   endKeys(h, h->wide);
 }
@@ -129,16 +142,17 @@ GSK_ONCE void packFloats(const head *h) {
 /* fast: the largest magnitudes of LANES columns of keys and of values. */
 GSK_INLINE void largestOf(const head *h, int64_t d, V *key, V *value) {
   const V zero = set1(0.0f);
-  V high[2] = {zero, zero}, low[2] = {zero, zero};
-  const float *from[2] = {h->k + d, h->v + d};
-  for (int64_t r = 0; r < h->rows; r++) EACH(2) {
-      V x = loadUpTo(from[i] + r * h->stride, h->size - d);
-      fetchAhead(from[i] + r * h->stride, h->stride);
-      high[i] = maxV(high[i], x);
-      low[i] = minV(low[i], x);
-    }
-  *key = maxV(high[0], sub(zero, low[0]));
-  *value = maxV(high[1], sub(zero, low[1]));
+  V highKey = zero, lowKey = zero, highValue = zero, lowValue = zero;
+  const float *k = h->k + d, *v = h->v + d;
+  for (int64_t r = 0; r < h->rows; r++, k += h->stride, v += h->stride) {
+    V x = loadUpTo(k, h->size - d), y = loadUpTo(v, h->size - d);
+    fetchAhead(k, h->stride), fetchAhead(v, h->stride);
+    if (d == 0 && r < GSK_GROUP) fetchQueries(h, r, r + 1);
+    highKey = maxV(highKey, x), lowKey = minV(lowKey, x);
+    highValue = maxV(highValue, y), lowValue = minV(lowValue, y);
+  }
+  *key = maxV(highKey, sub(zero, lowKey));
+  *value = maxV(highValue, sub(zero, lowValue));
 }
 
 /* fast: codes of LANES columns of values, those of two keys together. */
@@ -288,12 +302,18 @@ GSK_INLINE void fraction(const int FAST, const int VECS, const V *a, const V *b,
   exp2V(VECS, out);
 }
 
-GSK_INLINE void attendBlock(const int FAST, const int VECS, const head *h, int64_t key,
+/* Keys from `key` on, at most KEYS. Tile by tile the rows of the next group are fetched. */
+GSK_INLINE void attendBlock(const int FAST, const int VECS, const head *h, int64_t row, int64_t key,
                             group_state *s) {
   V top[ATTEND_VECS], next[ATTEND_VECS], sum[ATTEND_VECS], before[ATTEND_VECS], own[ATTEND_VECS];
   int64_t n = h->rows - key < KEYS ? h->rows - key : KEYS;
   EACH(VECS) top[i] = set1(-3.0e38f), sum[i] = set1(0.0f);
-  for (int64_t at = 0; at < n; at += ATTEND_ROWS) scoreTile(FAST, VECS, h, key, at, n - at, top);
+  for (int64_t at = 0; at < n; at += ATTEND_ROWS) {
+    int64_t next = row + VECS * LANES, tile = (key + at) / ATTEND_ROWS;
+    if (tile * s->fetched < VECS * LANES)
+      fetchQueries(h, next + tile * s->fetched, next + (tile + 1) * s->fetched);
+    scoreTile(FAST, VECS, h, key, at, n - at, top);
+  }
   EACH(VECS) next[i] = maxV(s->most[i], top[i]);
   fraction(FAST, VECS, s->most, next, s->factor, before);
   if (FAST) {
@@ -310,7 +330,7 @@ GSK_INLINE void attendBlock(const int FAST, const int VECS, const head *h, int64
 
 /* Results of LANES queries from `row` on, divided by their sums of weights, row by row; `group` as above. */
 GSK_ONCE void finishQueries(const head *h, int64_t row, const float *results, int64_t group,
-                            const V *total, float *out, int64_t out_stride) {
+                            const V *total) {
   V inverse = divV(set1(1.0f), *total);
   for (int64_t d = 0; d < h->size; d += LANES, results += LANES * group) {
     V block[LANES];
@@ -318,24 +338,25 @@ GSK_ONCE void finishQueries(const head *h, int64_t row, const float *results, in
         block[i] = mul(load(results + i * group), mul(inverse, set1(h->value_scales[d + i])));
     transpose(block);
     for (int i = 0; i < LANES; i++)
-      if (row + i < h->rows) storeUpTo(out + (row + i) * out_stride + d, h->size - d, block[i]);
+      if (row + i < h->rows)
+        storeUpTo(h->out + (row + i) * h->out_stride + d, h->size - d, block[i]);
   }
 }
 
 /* Queries [row, row + VECS·LANES). */
-GSK_INLINE void attendGroup(const int FAST, const int VECS, const head *h, int64_t row, float *out,
-                            int64_t out_stride) {
+GSK_INLINE void attendGroup(const int FAST, const int VECS, const head *h, int64_t row) {
   const int64_t group = VECS * LANES;
   group_state s;
+  s.fetched = (group * ATTEND_ROWS + h->rows - 1) / h->rows;
   for (int j = 0; j < VECS; j++) {
     float *queries = h->queries + j * LANES;
     transposeQueries(h, row + j * LANES, FAST ? 1.0f : h->factor, queries, group);
     if (FAST) s.factor[j] = packQueryCodes(h, queries, group);
     s.most[j] = set1(-3.0e38f), s.total[j] = set1(0.0f);
   }
-  for (int64_t key = 0; key < h->rows; key += KEYS) attendBlock(FAST, VECS, h, key, &s);
+  for (int64_t key = 0; key < h->rows; key += KEYS) attendBlock(FAST, VECS, h, row, key, &s);
   for (int j = 0; j < VECS; j++)
-    finishQueries(h, row + j * LANES, h->results + j * LANES, group, &s.total[j], out, out_stride);
+    finishQueries(h, row + j * LANES, h->results + j * LANES, group, &s.total[j]);
 }
 
 GSK_INLINE void attend(const int FAST, const int VECS, const gsk_attention *g, int64_t h0,
@@ -346,17 +367,15 @@ GSK_INLINE void attend(const int FAST, const int VECS, const gsk_attention *g, i
   h.results = h.queries + h.wide * GSK_GROUP, h.scores = h.results + h.wide * GSK_GROUP;
   h.value_scales = h.scores + KEYS * GSK_GROUP;
   for (int64_t i = h0; i < h1; i++) {
-    float *out = g->out + i * size;
+    h.out = g->out + i * size, h.out_stride = g->out_stride;
     h.q = g->qkv + i * size, h.k = h.q + columns, h.v = h.k + columns;
     h.factor = g->scale * 1.44269504f; /* exp(x) = 2^(x·log2 e) */
     if (FAST) h.factor *= packCodes(&h);
     else packFloats(&h);
     int64_t r = 0;
-    for (; r + (VECS - 1) * LANES < h.rows; r += VECS * LANES)
-      attendGroup(FAST, VECS, &h, r, out, g->out_stride);
-    if (VECS > 2 && r + LANES < h.rows)
-      attendGroup(FAST, 2, &h, r, out, g->out_stride), r += 2 * LANES;
-    if (r < h.rows) attendGroup(FAST, 1, &h, r, out, g->out_stride);
+    for (; r + (VECS - 1) * LANES < h.rows; r += VECS * LANES) attendGroup(FAST, VECS, &h, r);
+    if (VECS > 2 && r + LANES < h.rows) attendGroup(FAST, 2, &h, r), r += 2 * LANES;
+    if (r < h.rows) attendGroup(FAST, 1, &h, r);
   }
 }
 
