@@ -239,14 +239,15 @@ static void run_group(run *r, workspace *w, int64_t t0, int64_t t1) {
   const gsk_program *p = r->p;
   const gsk_batch *b = r->b;
   int64_t base = b->offsets[t0], rows = b->offsets[t1] - base;
+  int64_t slabs = (rows + GSK_SLAB - 1) /
+                  GSK_SLAB; /* even: one of few rows would wait for weights */
   for (int64_t k = 0; k < p->run_count && !stopped(r); k++) {
     const gsk_step *first = &p->steps[p->runs[k]];
     if (first->op == GSK_ATTENTION) {
       for (int64_t t = t0; t < t1; t++) attend(p, b, w, first, base, t, 0, first->heads);
     } else {
-      for (int64_t r0 = 0; r0 < rows; r0 += GSK_SLAB)
-        run_slab(p, b, w, p->runs[k], p->runs[k + 1], t0, r0,
-                 r0 + GSK_SLAB < rows ? r0 + GSK_SLAB : rows);
+      for (int64_t i = 0; i < slabs; i++)
+        run_slab(p, b, w, p->runs[k], p->runs[k + 1], t0, rows * i / slabs, rows * (i + 1) / slabs);
     }
   }
   for (int64_t t = t0; t < t1; t++) pool_text(p, b, w, base, t);
