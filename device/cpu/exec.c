@@ -239,8 +239,8 @@ static void run_group(run *r, workspace *w, int64_t t0, int64_t t1) {
   const gsk_program *p = r->p;
   const gsk_batch *b = r->b;
   int64_t base = b->offsets[t0], rows = b->offsets[t1] - base;
-  int64_t slabs = (rows + GSK_SLAB - 1) /
-                  GSK_SLAB; /* even: one of few rows would wait for weights */
+  /* even ones: a slab of few rows waits for the weights */
+  int64_t slabs = (rows + GSK_SLAB - 1) / GSK_SLAB;
   for (int64_t k = 0; k < p->run_count && !stopped(r); k++) {
     const gsk_step *first = &p->steps[p->runs[k]];
     if (first->op == GSK_ATTENTION) {

@@ -36,7 +36,8 @@ typedef struct head {
 typedef struct group_state {
   V factor[ATTEND_VECS]; /* fast: of products of codes, to exponents of 2 */
   V most[ATTEND_VECS], total[ATTEND_VECS];
-  int64_t fetched; /* rows of the next group, with each tile of keys */
+  int64_t next, end; /* rows of the next group that are still to be fetched */
+  int64_t step;      /* how many of them with a tile of keys */
 } group_state;
 
 /* What is done once a head or a group is compiled once: copies took 0.4 MB of a binary. */
@@ -115,19 +116,23 @@ GSK_INLINE void fetchAhead(const float *row, int64_t stride) {
   __builtin_prefetch(row + 8 * stride);
 }
 
-/* Rows [row, end) of queries and of their results, for when their group comes. */
-GSK_INLINE void fetchQueries(const head *h, int64_t row, int64_t end) {
-  for (int64_t r = row; r < end && r < h->rows; r++)
-    for (int64_t d = 0; d < h->size; d += GSK_ALIGN / (int64_t)sizeof(float)) {
-      __builtin_prefetch(h->q + r * h->stride + d);
-      __builtin_prefetch(h->out + r * h->out_stride + d);
-    }
+/* A row of queries and of their results, for when its group comes. */
+GSK_INLINE void fetchQuery(const head *h, int64_t row) {
+  for (int64_t d = 0; d < h->size; d += GSK_ALIGN / (int64_t)sizeof(float)) {
+    __builtin_prefetch(h->q + row * h->stride + d);
+    __builtin_prefetch(h->out + row * h->out_stride + d);
+  }
+}
+
+/* Those of the next group tile by tile: all at once would wait for one another. */
+GSK_INLINE void fetchQueries(const head *h, group_state *s) {
+  for (int64_t i = 0; i < s->step && s->next < s->end; i++) fetchQuery(h, s->next++);
 }
 
 /* exact: keys and values as they are, line after line. */
 GSK_ONCE void packFloats(const head *h) {
   for (int64_t r = 0; r < h->rows; r++) {
-    if (r < GSK_GROUP) fetchQueries(h, r, r + 1);
+    if (r < GSK_GROUP) fetchQuery(h, r);
     for (int64_t d = 0; d < h->wide; d += LANES) {
       const float *k = h->k + r * h->stride + d, *v = h->v + r * h->stride + d;
       fetchAhead(k, h->stride), fetchAhead(v, h->stride);
@@ -147,7 +152,7 @@ GSK_INLINE void largestOf(const head *h, int64_t d, V *key, V *value) {
   for (int64_t r = 0; r < h->rows; r++, k += h->stride, v += h->stride) {
     V x = loadUpTo(k, h->size - d), y = loadUpTo(v, h->size - d);
     fetchAhead(k, h->stride), fetchAhead(v, h->stride);
-    if (d == 0 && r < GSK_GROUP) fetchQueries(h, r, r + 1);
+    if (d == 0 && r < GSK_GROUP) fetchQuery(h, r);
     highKey = maxV(highKey, x), lowKey = minV(lowKey, x);
     highValue = maxV(highValue, y), lowValue = minV(lowValue, y);
   }
@@ -302,16 +307,13 @@ GSK_INLINE void fraction(const int FAST, const int VECS, const V *a, const V *b,
   exp2V(VECS, out);
 }
 
-/* Keys from `key` on, at most KEYS. Tile by tile the rows of the next group are fetched. */
-GSK_INLINE void attendBlock(const int FAST, const int VECS, const head *h, int64_t row, int64_t key,
+GSK_INLINE void attendBlock(const int FAST, const int VECS, const head *h, int64_t key,
                             group_state *s) {
   V top[ATTEND_VECS], next[ATTEND_VECS], sum[ATTEND_VECS], before[ATTEND_VECS], own[ATTEND_VECS];
   int64_t n = h->rows - key < KEYS ? h->rows - key : KEYS;
   EACH(VECS) top[i] = set1(-3.0e38f), sum[i] = set1(0.0f);
   for (int64_t at = 0; at < n; at += ATTEND_ROWS) {
-    int64_t next = row + VECS * LANES, tile = (key + at) / ATTEND_ROWS;
-    if (tile * s->fetched < VECS * LANES)
-      fetchQueries(h, next + tile * s->fetched, next + (tile + 1) * s->fetched);
+    fetchQueries(h, s);
     scoreTile(FAST, VECS, h, key, at, n - at, top);
   }
   EACH(VECS) next[i] = maxV(s->most[i], top[i]);
@@ -347,14 +349,16 @@ GSK_ONCE void finishQueries(const head *h, int64_t row, const float *results, in
 GSK_INLINE void attendGroup(const int FAST, const int VECS, const head *h, int64_t row) {
   const int64_t group = VECS * LANES;
   group_state s;
-  s.fetched = (group * ATTEND_ROWS + h->rows - 1) / h->rows;
+  s.next = row + group;
+  s.end = s.next + group < h->rows ? s.next + group : h->rows;
+  s.step = (group * ATTEND_ROWS + h->rows - 1) / h->rows;
   for (int j = 0; j < VECS; j++) {
     float *queries = h->queries + j * LANES;
     transposeQueries(h, row + j * LANES, FAST ? 1.0f : h->factor, queries, group);
     if (FAST) s.factor[j] = packQueryCodes(h, queries, group);
     s.most[j] = set1(-3.0e38f), s.total[j] = set1(0.0f);
   }
-  for (int64_t key = 0; key < h->rows; key += KEYS) attendBlock(FAST, VECS, h, row, key, &s);
+  for (int64_t key = 0; key < h->rows; key += KEYS) attendBlock(FAST, VECS, h, key, &s);
   for (int j = 0; j < VECS; j++)
     finishQueries(h, row + j * LANES, h->results + j * LANES, group, &s.total[j]);
 }

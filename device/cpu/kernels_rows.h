@@ -104,7 +104,8 @@ GSK_INLINE void sumsOfBlock(const int BLOCK, const float *x, float q, float belo
   }
 }
 
-/* Blocks are counted over all rows: those of one need not fill LANES. */
+/* Blocks are counted over all rows: those of one need not fill LANES. (Loops over them are not unrolled: addresses of all
+ * would be computed first, and spilled.) */
 GSK_INLINE void prepareBlocks(const int BLOCK, const float *x, int64_t stride, int64_t rows,
                               int64_t k, uint8_t *codes, float *scales, int32_t *zeros,
                               int32_t *sums) {
