@@ -18,9 +18,9 @@ const known = [
   { set: /^(avx2|avxvnni)$/, name: /^C4_/, stores: 1 },
   { set: /^(avx2|avxvnni)$/, name: /^activate$/, stores: 12 },
   { set: /^(avx2|avxvnni)$/, name: /^attentionFast$/, stores: 2 }, // the weights' powers, of four vectors at once: two at once are slower
-  { set: /^(avx2|avxvnni)$/, name: /^normRow$/, stores: 4 },
+  { set: /^(avx2|avxvnni)$/, name: /^activateFast$/, stores: 3 },
   { set: /^(amx|avx512|avx512vnni)$/, name: /^activate$/, stores: 5 },
-  { set: /^(amx|avx512|avx512vnni)$/, name: /^normRow$/, stores: 1 },
+  { set: /^(amx|avx512|avx512vnni)$/, name: /^activateFast$/, stores: 2 },
 ];
 
 /** @typedef {{ set: string, name: string, start: number, size: number }} Kernel */
