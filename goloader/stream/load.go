@@ -54,8 +54,16 @@ type Target struct {
 type Progress func(loaded, total int64, tensor string)
 
 // Load streams the targets in the order of the file. cancelled (may be nil) is looked at between
-// chunks; progress may be nil.
+// chunks; progress may be nil. ERR_FILE_CHANGED, whatever was wrong with what was read, of a file that has changed.
 func (l *StreamingGGUFLoader) Load(targets []Target, cancelled *atomic.Uint32, progress Progress) error {
+	err := l.load(targets, cancelled, progress)
+	if err != nil && errs.From(err).Code == errs.Aborted {
+		return err
+	}
+	return cmp.Or(l.file.Changed(), err)
+}
+
+func (l *StreamingGGUFLoader) load(targets []Target, cancelled *atomic.Uint32, progress Progress) error {
 	order := slices.Clone(targets)
 	slices.SortFunc(order, func(a, b Target) int {
 		return cmp.Or(cmp.Compare(a.Info.Part, b.Info.Part), cmp.Compare(a.Info.Offset, b.Info.Offset))
@@ -86,7 +94,7 @@ func (l *StreamingGGUFLoader) Load(targets []Target, cancelled *atomic.Uint32, p
 			return err
 		}
 	}
-	return l.file.Changed()
+	return nil
 }
 
 // ReadFloats decodes a whole tensor into dst, which has as many values as the tensor has elements.

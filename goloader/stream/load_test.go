@@ -199,6 +199,8 @@ func TestChangedDuringTheLoad(t *testing.T) {
 	require.NoError(t, load(nil))
 	err = load(func(int64, int64, string) { require.NoError(t, os.WriteFile(path, append(data, 1), 0o644)) })
 	require.Equal(t, errs.FileChanged, errs.From(err).Code)
+	require.NoError(t, os.Truncate(path, 100))
+	require.Equal(t, errs.FileChanged, errs.From(load(nil)).Code, "not that it ends too early")
 }
 
 // TestBuilderOfAnotherShapeIsRefused: too few rows in the file, then too many.
