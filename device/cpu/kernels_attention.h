@@ -116,7 +116,7 @@ GSK_INLINE void fetchAhead(const float *row, int64_t stride) {
   __builtin_prefetch(row + 8 * stride);
 }
 
-/* A row of queries and of their results, for when its group comes. */
+/* A row of queries and of their results, a page from the one before, too: for when its group comes. */
 GSK_INLINE void fetchQuery(const head *h, int64_t row) {
   for (int64_t d = 0; d < h->size; d += GSK_ALIGN / (int64_t)sizeof(float)) {
     __builtin_prefetch(h->q + row * h->stride + d);
@@ -144,7 +144,7 @@ GSK_ONCE void packFloats(const head *h) {
   endKeys(h, h->wide);
 }
 
-/* fast: the largest magnitudes of LANES columns of keys and of values. */
+/* fast: the largest magnitudes of LANES columns of keys and of values. (gcc keeps arrays of two in memory here.) */
 GSK_INLINE void largestOf(const head *h, int64_t d, V *key, V *value) {
   const V zero = set1(0.0f);
   V highKey = zero, lowKey = zero, highValue = zero, lowValue = zero;

@@ -41,8 +41,8 @@ GSK_INLINE void geluV(const int n, V *x) {
   EACH(n) x[i] = mul(x[i], selectV(x[i], p[i], sub(set1(1.0f), p[i])));
 }
 
-/* The same, but Φ(x) = ½ + x·P(x²) where |x| < 4.15, with P a degree-7 polynomial; else 0 or 1 (max error 8e-5): two thirds
- * of the steps fewer. */
+/* The same, but Φ(x) = ½ + x·P(x²) where |x| < 4.15, with P a degree-7 polynomial; else 0 or 1, within 1.2e-7 (max error 8e-5,
+ * far below a step of fast's codes): 12 steps instead of 29. */
 GSK_INLINE void geluFastV(const int n, V *x) {
   static const float c[] = {-9.39837763e-10f, 8.19064638e-08f, -3.10359178e-06f, 6.77798598e-05f,
                             -0.00095721212f,  0.00932377111f,  -0.0655747056f,   0.398493975f};
