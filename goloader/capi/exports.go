@@ -1,7 +1,7 @@
 // Package main is the core as a C library: jobs come in through gguf_stream.h's queue, package jobs does
 // them, results go back through the callback given to gs_start.
 //
-//	gs_submit (C, JS thread) ─▶ queue.c ─▶ dispatch (one goroutine) ─▶ jobs.Core ─▶ gs_finish
+//	gs_submit (C, JS thread) ─▶ queue.c ─▶ dispatch (a few goroutines) ─▶ jobs.Core ─▶ gs_finish
 //
 // No goroutine ever runs on a JS thread. Nothing here or below writes to stdout or stderr, uses os/signal
 // or reads the environment.
@@ -68,9 +68,37 @@ func boolInt(b bool) C.int {
 	return 0
 }
 
-// dispatch takes jobs for ever, in its own thread while it waits.
+const (
+	// spareDispatchers wait beside the one that takes the next job, so that none has to be started for each.
+	spareDispatchers = 1
+	// maxTogether jobs enter after one before it runs, however fast they come.
+	maxTogether = 64
+)
+
+// dispatch takes jobs, each in its own thread while it waits, and runs them where it is: a lone call goes from the JS
+// thread to this one and back, without a third to wake. What has come meanwhile enters first, so that calls made
+// together run together. Whoever runs a job leaves another to wait for the next.
 func dispatch(core *jobs.Core) {
 	for {
-		core.Do(&job{c: C.gs_take()})
+		taken := C.gs_take(spareDispatchers)
+		if taken == nil {
+			return
+		}
+		run := core.Enter(&job{c: taken})
+		for range maxTogether {
+			more := C.gs_take_more()
+			if more == nil {
+				break
+			}
+			core.Do(&job{c: more})
+		}
+		waiting := C.gs_entered()
+		if run == nil {
+			continue
+		}
+		if waiting == 0 {
+			go dispatch(core)
+		}
+		run()
 	}
 }

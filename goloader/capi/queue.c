@@ -9,8 +9,30 @@
 enum { MAX_KERNELS = 8, MAPPED_BYTES = 65536 }; /* outputs from here on are mappings of their own */
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t filled = PTHREAD_COND_INITIALIZER;
 static gs_job *head, **tail = &head;
+
+/* A thread of the core that waits for a job. The last to come is the first to go: Go still keeps its processor for it. */
+typedef struct waiter {
+  struct waiter *below;
+  pthread_cond_t called;
+  int goes;
+} waiter;
+
+static waiter *waiting;
+static int waiters;  /* below and with it */
+static int entering; /* a job is taken, or a waiter called to take it, and gs_entered yet to come */
+
+/* Under the lock: calls a waiter if there is a job that may be taken. */
+static void call_waiter(void) {
+  waiter *w = waiting;
+  if (!head || entering || !w) return;
+  entering = 1;
+  waiting = w->below;
+  waiters--;
+  w->goes = 1;
+  pthread_cond_signal(&w->called); /* not after the lock: w ends with its thread's wait */
+}
+
 static gs_settings settings;
 static gs_counters *page;
 static gs_kernel_info kernels[MAX_KERNELS];
@@ -37,18 +59,50 @@ void gs_submit(gs_job *job) {
   pthread_mutex_lock(&lock);
   *tail = job;
   tail = &job->next;
-  pthread_cond_signal(&filled);
+  call_waiter();
   pthread_mutex_unlock(&lock);
 }
 
-gs_job *gs_take(void) {
-  pthread_mutex_lock(&lock);
-  while (!head) pthread_cond_wait(&filled, &lock);
+static gs_job *pop(void) {
   gs_job *job = head;
   head = job->next;
   if (!head) tail = &head;
+  return job;
+}
+
+gs_job *gs_take(int spare) {
+  pthread_mutex_lock(&lock);
+  if (waiters > spare) {
+    pthread_mutex_unlock(&lock);
+    return NULL;
+  }
+  if (!head || entering) {
+    waiter me = {waiting, PTHREAD_COND_INITIALIZER, 0};
+    waiting = &me;
+    waiters++;
+    while (!me.goes) pthread_cond_wait(&me.called, &lock);
+    pthread_cond_destroy(&me.called);
+  }
+  entering = 1;
+  gs_job *job = pop();
   pthread_mutex_unlock(&lock);
   return job;
+}
+
+gs_job *gs_take_more(void) {
+  pthread_mutex_lock(&lock);
+  gs_job *job = head ? pop() : NULL;
+  pthread_mutex_unlock(&lock);
+  return job;
+}
+
+int gs_entered(void) {
+  pthread_mutex_lock(&lock);
+  int others = waiters;
+  entering = 0;
+  call_waiter();
+  pthread_mutex_unlock(&lock);
+  return others;
 }
 
 void gs_finish(gs_job *job) { settings.done(job); }

@@ -50,29 +50,38 @@ type queue struct {
 
 // Submit queues the request and returns at once; an idle model starts at once.
 func (e *Embedder) Submit(r *Request) {
+	if run := e.Enqueue(r); run != nil {
+		go run()
+	}
+}
+
+// Enqueue queues the request. Where the model was idle the caller has to call run, which returns when nothing is queued
+// any more; else run is nil.
+func (e *Embedder) Enqueue(r *Request) (run func()) {
 	if err := e.prepare(r); err != nil {
 		r.Done(nil, err)
-		return
+		return nil
 	}
 	if err := e.enter(); err != nil {
 		r.Done(nil, err)
-		return
+		return nil
 	}
 	q := &e.model.queue
 	q.mu.Lock()
 	if q.texts+len(r.Texts) > limits.MaxQueuedTexts && q.texts > 0 {
 		q.mu.Unlock()
 		r.finish(errs.New(errs.Busy, "", "%d texts are queued; at most %d may be", q.texts, limits.MaxQueuedTexts))
-		return
+		return nil
 	}
 	q.waiting = append(q.waiting, r)
 	q.texts += len(r.Texts)
 	start := !q.running
 	q.running = true
 	q.mu.Unlock()
-	if start {
-		go e.model.batcher.drain()
+	if !start {
+		return nil
 	}
+	return e.model.batcher.drain
 }
 
 func (e *Embedder) prepare(r *Request) (err error) {

@@ -1,7 +1,7 @@
 // Package jobs does what JavaScript asks for: one handler a job kind, whatever carried the job here.
 //
 //	capi (C queue, in the host's process) ──▶ Call ─┐
-//	                                                ├─▶ Core.Do ─▶ handler (a goroutine a job) ─▶ embedder ─▶ Call.Finish
+//	                                                ├─▶ Core.Enter ─▶ handler (a goroutine a job) ─▶ embedder ─▶ Call.Finish
 //	process (frames over pipes, a child)  ──▶ Call ─┘
 //
 // A carrier gives the inputs, makes the memory of the result where it needs it, and takes the result back;
@@ -76,14 +76,21 @@ func New(s embedder.Settings) (*Core, error) {
 // Runtime holds the ledger and the kernel set.
 func (c *Core) Runtime() *embedder.Runtime { return c.runtime }
 
-// Do takes a job and returns at once. Embeds enter their model's queue in the order of the calls.
+// Do takes a job and returns at once.
 func (c *Core) Do(call Call) {
+	if run := c.Enter(call); run != nil {
+		go run()
+	}
+}
+
+// Enter takes a job and returns at once with what is left to do, nil if others do it: the caller runs it, on a
+// goroutine of its own. Embeds enter their model's queue in the order of the calls; who runs one runs all that wait.
+func (c *Core) Enter(call Call) (run func()) {
 	j := &job{Call: call}
 	if call.Kind() == Embed {
-		c.embed(j)
-		return
+		return c.embed(j)
 	}
-	go c.run(j)
+	return func() { c.run(j) }
 }
 
 // handlers is the table of job kinds but Embed, which answers later.
@@ -197,17 +204,17 @@ func (c *Core) open(j *job) error {
 	return j.reply(openReply{Handle: c.handles.add(j.Owner(), e), Info: e.Info()})
 }
 
-func (c *Core) embed(j *job) {
+func (c *Core) embed(j *job) (run func()) {
 	defer j.recover()
 	e, err := find[*embedder.Embedder](&c.handles, j.Handle())
 	if err != nil {
 		j.finish(err)
-		return
+		return nil
 	}
 	r := &embedder.Request{Texts: j.Texts(), Cancelled: j.Cancelled(), Allocate: j.floats}
 	if err := j.request(&r.Options); err != nil {
 		j.finish(err)
-		return
+		return nil
 	}
 	r.Done = func(result *embedder.Result, err error) {
 		if err == nil && r.Options.Details {
@@ -215,7 +222,7 @@ func (c *Core) embed(j *job) {
 		}
 		j.finish(err)
 	}
-	e.Submit(r)
+	return e.Enqueue(r)
 }
 
 func (c *Core) tokenize(j *job) error {
