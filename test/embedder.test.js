@@ -197,6 +197,23 @@ describe('embed', () => {
     }
   });
 
+  test('while a model works other calls go on', async () => {
+    const other = loadEmbedder({ precision: 'fast' });
+    await Promise.all([embedder.ready(), other.ready()]);
+    const stop = new AbortController();
+    let ended = false;
+    const long = embedder.embedMany(Array(60).fill('a text of many words '.repeat(100)), { signal: stop.signal }).finally(() => {
+      ended = true;
+    });
+    await new Promise((r) => setTimeout(r, 50)); // by now it is one job under way
+    expect(await other.embed('a text')).toHaveLength(384);
+    expect(await embedder.countTokens('a text')).toBe(4);
+    await other.close();
+    expect(ended).toBe(false);
+    stop.abort();
+    await expect(long).rejects.toMatchObject({ name: 'AbortError' });
+  });
+
   test('a full queue rejects and loses nothing', async () => {
     const small = loadEmbedder({ maxQueuedTexts: 4 });
     const first = small.embedMany(['a', 'b', 'c']);
