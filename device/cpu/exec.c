@@ -204,7 +204,7 @@ static void attend(const gsk_program *p, const gsk_batch *b, workspace *w, const
                      .head_size = s->head_size,
                      .scale = s->scale,
                      .scratch = w->scratch};
-  (p->fast ? p->set->attention_fast : p->set->attention)(&a, h0, h1);
+  p->set->attention[s->attention](&a, h0, h1);
 }
 
 static void pool_text(const gsk_program *p, const gsk_batch *b, const workspace *w, int64_t base,

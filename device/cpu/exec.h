@@ -22,7 +22,8 @@ typedef struct gsk_slot {
 
 typedef struct gsk_step {
   int32_t op, in, add, out; /* slots, −1: none */
-  int32_t column, columns, activation, heads, head_size, layer_end;
+  int32_t column, columns, activation, attention /* gsk_attention_of */, heads, head_size,
+      layer_end;
   float epsilon, scale;
   const float *weight, *bias; /* vectors */
   gsk_matrix matrix;

@@ -101,6 +101,8 @@ func (e *executable) step(s *device.Step) C.gsk_step {
 	case device.OpLinear:
 		c.matrix = e.device.set.matrix(e.weights.specs[s.Weight], e.weights.precision, e.weights.data(s.Weight))
 		c.bias = e.vector(s.Bias)
+	case device.OpAttention:
+		c.attention = C.int32_t(e.attentionOf(s))
 	case device.OpNorm:
 		c.weight, c.bias = e.vector(s.Weight), e.vector(s.Bias)
 	case device.OpEmbed:
@@ -108,6 +110,30 @@ func (e *executable) step(s *device.Step) C.gsk_step {
 		e.c.tokens, e.c.positions, e.c.types = e.reader(s.Weight), e.reader(s.Positions), e.reader(s.Types)
 	}
 	return c
+}
+
+// attentionOf is what an attention's products are of.
+type attentionOf C.gsk_attention_of
+
+const (
+	ofFloats attentionOf = C.GSK_OF_FLOATS
+	ofCodes  attentionOf = C.GSK_OF_CODES
+	ofFast   attentionOf = C.GSK_OF_FAST
+)
+
+// attentionOf: in Exact of codes where the matrices that give queries, keys and values have codes, and so their products
+// an error of that size already.
+func (e *executable) attentionOf(s *device.Step) attentionOf {
+	if e.weights.precision == device.Fast {
+		return ofFast
+	}
+	for i := range e.program.Steps {
+		from := &e.program.Steps[i]
+		if from.Op == device.OpLinear && from.Out == s.In && e.device.set.arithmetic(e.weights.specs[from.Weight], device.Exact) == Floats {
+			return ofFloats
+		}
+	}
+	return ofCodes
 }
 
 // Run implements device.Executable.

@@ -26,8 +26,8 @@ static void gsk_call_activate(const gsk_kernel_set *s, int fast, int kind, const
 static void gsk_call_rotate(const gsk_kernel_set *s, float *row, const float *table, int64_t heads, int64_t size) {
   s->rotate(row, table, heads, size);
 }
-static void gsk_call_attention(const gsk_kernel_set *s, int fast, gsk_attention g) {
-  (fast ? s->attention_fast : s->attention)(&g, 0, g.heads);
+static void gsk_call_attention(const gsk_kernel_set *s, gsk_attention_of of, gsk_attention g) {
+  s->attention[of](&g, 0, g.heads);
 }
 static void gsk_call_mean(const gsk_kernel_set *s, const float *x, int64_t stride, int64_t rows, float *out, int64_t n) {
   s->mean(x, stride, rows, out, n);
@@ -156,8 +156,8 @@ func (a attentionShape) scratchFloats() int {
 	return int(C.gsk_attention_scratch(C.int64_t(a.rows), C.int64_t(a.size)))
 }
 
-func (s *kernelSet) attention(p device.Precision, a attentionShape, qkv, out, scratch []float32, scale float32) {
-	C.gsk_call_attention(s.set, C.int(p), C.gsk_attention{qkv: floats(qkv), out: floats(out), scratch: floats(scratch),
+func (s *kernelSet) attention(of attentionOf, a attentionShape, qkv, out, scratch []float32, scale float32) {
+	C.gsk_call_attention(s.set, C.gsk_attention_of(of), C.gsk_attention{qkv: floats(qkv), out: floats(out), scratch: floats(scratch),
 		stride: C.int64_t(a.stride), out_stride: C.int64_t(a.outStride), rows: C.int64_t(a.rows), heads: C.int64_t(a.heads),
 		head_size: C.int64_t(a.size), scale: C.float(scale)})
 }

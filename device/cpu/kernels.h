@@ -107,6 +107,15 @@ typedef struct gsk_linear {
   int64_t out_stride;
 } gsk_linear;
 
+/* What its products are of: floats and codes are exact's, codes where those before it are of codes; codes of fast are
+ * coarser. */
+typedef enum gsk_attention_of {
+  GSK_OF_FLOATS,
+  GSK_OF_CODES,
+  GSK_OF_FAST,
+  GSK_ATTENTIONS
+} gsk_attention_of;
+
 typedef struct gsk_attention {
   const float *qkv; /* first row of the text: q, k, v at columns 0, width, 2·width */
   float *out;       /* first row of the text */
@@ -151,9 +160,8 @@ typedef struct gsk_kernel_set {
   void (*activate_fast)(int kind, const float *in, float *out, int64_t n);
   /* rotates heads·size columns in place; table: [size/2][2] cos, sin */
   void (*rotate)(float *row, const float *table, int64_t heads, int64_t size);
-  /* heads [h0, h1); fast: in codes */
-  void (*attention)(const gsk_attention *args, int64_t h0, int64_t h1);
-  void (*attention_fast)(const gsk_attention *args, int64_t h0, int64_t h1);
+  /* heads [h0, h1) */
+  void (*attention[GSK_ATTENTIONS])(const gsk_attention *args, int64_t h0, int64_t h1);
   /* out = mean over rows of x */
   void (*mean)(const float *x, int64_t stride, int64_t rows, float *out, int64_t n);
 } gsk_kernel_set;

@@ -6,13 +6,24 @@
  *            of earlier blocks less as the largest score grows: nothing but keys and values is as long as the text
  *   results  ─times the inverse of the sum of weights, transposed─▶ rows
  *
- * exact: float32. fast: queries, keys, weights and values are codes, two to a lane's int32, and a block's sums are
- * exact; a query has its own scale, the keys have one, values one a column. Weights are codes beside the largest
- * of their own block, so that the many small ones beside a large one do not vanish in a long text.
+ * of floats (exact): as they are.
+ * of codes (exact, where the products before are of codes): codes of 16 bits, two to a lane's int32, and a block's sums
+ *   are exact. A query has its own scale, the keys have one, values one a column, a query's weights one a block, so that
+ *   the many small ones beside a large one do not vanish in a long text. Values take all 16 bits, weights what their sum
+ *   leaves of int32. Short texts and heads of large scores are of floats here, too.
+ * of fast: the same, but every block's largest weight has the same code and values take the rest; 2^x is cheaper, too.
  */
+#define LEAST 1e-34f         /* scales of values */
+#define LEAST_SQUARED 1e-19f /* of queries and keys */
 enum {
   KEYS = GSK_KEYS,
-  /* codes of weights and values: 64 products of 2^14·(1 + the error of exp2Codes) and VALUE_MAX stay in int32 */
+  CODE_MAX = 32767,
+  /* of codes: largest exponent of 2 of a score, of which codes' errors are 1e-5 (a standard deviation). Of MiniLM 99 heads
+   * of 100 stay below 64, of random weights none does. */
+  SCORE_MAX = 96,
+  /* of codes: sum of a block's codes of weights, of which each may be rounded up; times CODE_MAX it stays in int32 */
+  WEIGHTS_SUM = 65536 - 2 * KEYS,
+  /* of fast: codes of weights and values; 64 products of 2^14·(1 + the error of exp2Codes) and VALUE_MAX stay in int32 */
   WEIGHT_BITS = 14,
   VALUE_MAX = 2047,
 };
@@ -26,15 +37,15 @@ typedef struct head {
   float *out;
   int64_t stride, out_stride, size, wide, rows; /* wide: size up to whole 16 */
   float factor;                                 /* of scores, to exponents of 2 */
-  /* 4 bytes a place: floats, or in fast two codes. keys and values [rows][wide], in fast keys [rows][wide/2] and
-   * values [rows/2][wide]; scores and weights [KEYS][group], queries and results [size][group] */
+  /* 4 bytes a place: a float or two codes. keys and values [rows][wide], of codes keys [rows][wide/2] and values
+   * [rows/2][wide]; scores and weights [KEYS][group], queries and results [size][group] */
   float *keys, *values, *queries, *scores, *results;
-  float *value_scales; /* [wide]; of exact 1 */
+  float *value_scales; /* [wide]; of floats 1 */
 } head;
 
 /* What the queries of a group know of the blocks of keys behind them. */
 typedef struct group_state {
-  V factor[ATTEND_VECS]; /* fast: of products of codes, to exponents of 2 */
+  V factor[ATTEND_VECS]; /* of scores, to exponents of 2 */
   V most[ATTEND_VECS], total[ATTEND_VECS];
   int64_t next, end; /* rows of the next group that are still to be fetched */
   int64_t step;      /* how many of them with a tile of keys */
@@ -63,20 +74,26 @@ GSK_INLINE void storeUpTo(float *p, int64_t count, V a) {
 
 GSK_INLINE V magnitude(V a) { return maxV(a, sub(set1(0.0f), a)); }
 
-/* most/top, and 0 where top is too small to divide by: its reciprocal would be infinite. */
-GSK_INLINE V inverseScale(V top, float most) {
-  return selectV(sub(set1(1e-30f), top), divV(set1(most), top), set1(0.0f));
+/* 1/scale, and 0 below what can be divided by, or of which squares are numbers. */
+GSK_INLINE V inverseOf(V scale, float least) {
+  return selectV(sub(set1(least), scale), divV(set1(1.0f), scale), set1(0.0f));
 }
 
-/* Largest code of queries and keys: `size` products of two stay in int32. */
-GSK_INLINE float queryMax(int64_t size) {
-  float most = __builtin_floorf(__builtin_sqrtf(2147483000.0f / (float)size));
-  return most < GSK_ACTIVATION_MAX ? most : GSK_ACTIVATION_MAX;
+/* What a code of a query, or of keys, stands for: no code leaves 16 bits, and by Cauchy and Schwarz no part of a sum of
+ * products of two leaves int32. Where squares overflow, the largest magnitude bounds them. */
+GSK_INLINE V scaleOf(const head *h, V top, V squares) {
+  V norm = minV(sqrtV(squares), mul(top, set1(__builtin_sqrtf((float)h->size))));
+  return maxV(mul(norm, set1(1.0f / gsk_words_norm(h->size))), mul(top, set1(1.0f / CODE_MAX)));
+}
+
+GSK_INLINE void noSums(const int VECS, V acc[][ATTEND_VECS]) {
+  GSK_UNROLL for (int i = 0; i < ATTEND_ROWS; i++) GSK_UNROLL for (int j = 0; j < VECS; j++)
+      acc[i][j] = set1(0.0f);
 }
 
 /* acc[i][j] += a[i·row + t·step]·b[t][j], ATTEND_ROWS rows, t upwards: scores and results. */
-GSK_INLINE void multiply(const int VECS, const float *a, int64_t row, int64_t step, const float *b,
-                         int64_t n, V acc[][ATTEND_VECS]) {
+GSK_INLINE void multiplyFloats(const int VECS, const float *a, int64_t row, int64_t step,
+                               const float *b, int64_t n, V acc[][ATTEND_VECS]) {
   for (int64_t t = 0; t < n; t++, a += step, b += VECS * LANES) {
     V v[ATTEND_VECS];
     GSK_UNROLL for (int j = 0; j < VECS; j++) v[j] = load(b + j * LANES);
@@ -87,7 +104,7 @@ GSK_INLINE void multiply(const int VECS, const float *a, int64_t row, int64_t st
   }
 }
 
-/* The same of codes, in pairs. */
+/* The same of codes, in pairs, from 0. */
 GSK_INLINE void multiplyCodes(const int VECS, const float *a, int64_t row, int64_t step,
                               const float *b, int64_t n, V out[][ATTEND_VECS]) {
   VI acc[ATTEND_ROWS][ATTEND_VECS];
@@ -129,7 +146,7 @@ GSK_INLINE void fetchQueries(const head *h, group_state *s) {
   for (int64_t i = 0; i < s->step && s->next < s->end; i++) fetchQuery(h, s->next++);
 }
 
-/* exact: keys and values as they are, line after line. */
+/* Keys and values as they are, line after line. */
 GSK_ONCE void packFloats(const head *h) {
   for (int64_t r = 0; r < h->rows; r++) {
     if (r < GSK_GROUP) fetchQuery(h, r);
@@ -144,94 +161,117 @@ GSK_ONCE void packFloats(const head *h) {
   endKeys(h, h->wide);
 }
 
-/* fast: the largest magnitudes of LANES columns of keys and of values. (gcc keeps arrays of two in memory here.) */
-GSK_INLINE void largestOf(const head *h, int64_t d, V *key, V *value) {
-  const V zero = set1(0.0f);
-  V highKey = zero, lowKey = zero, highValue = zero, lowValue = zero;
-  const float *k = h->k + d, *v = h->v + d;
-  for (int64_t r = 0; r < h->rows; r++, k += h->stride, v += h->stride) {
-    V x = loadUpTo(k, h->size - d), y = loadUpTo(v, h->size - d);
-    fetchAhead(k, h->stride), fetchAhead(v, h->stride);
-    if (d == 0 && r < GSK_GROUP) fetchQuery(h, r);
-    highKey = maxV(highKey, x), lowKey = minV(lowKey, x);
-    highValue = maxV(highValue, y), lowValue = minV(lowValue, y);
-  }
-  *key = maxV(highKey, sub(zero, lowKey));
-  *value = maxV(highValue, sub(zero, lowValue));
-}
+/* What is largest of rows: a magnitude, and a sum of squares. */
+typedef struct row_range {
+  float top, squares;
+} row_range;
 
-/* fast: codes of LANES columns of values, those of two keys together. */
-GSK_INLINE void packValueCodes(const head *h, int64_t d, V top) {
-  const float *v = h->v + d;
-  int64_t left = h->size - d, r = 0;
-  V q = inverseScale(top, VALUE_MAX);
-  store(h->value_scales + d, mul(top, set1(1.0f / VALUE_MAX)));
-  for (; r < h->rows; r += 2) {
-    V even = loadUpTo(v + r * h->stride, left);
-    V odd = r + 1 < h->rows ? loadUpTo(v + (r + 1) * h->stride, left) : set1(0.0f);
-    storePairs(h->values + r / 2 * h->wide + d, mul(even, q), mul(odd, q));
-  }
-}
-
-/* fast: codes of keys and values; the scale of the keys', which is that of the largest of all. */
-GSK_ONCE float packCodes(const head *h) {
+GSK_ONCE row_range rangeOfRows(const head *h, const float *x) {
   float copy[GSK_LANES] __attribute__((aligned(64)));
-  V top = set1(0.0f), key, value;
-  for (int64_t d = 0; d < h->wide; d += LANES) {
-    largestOf(h, d, &key, &value);
-    top = maxV(top, key);
-    packValueCodes(h, d, value);
+  V top = set1(0.0f);
+  row_range range = {0.0f, 0.0f};
+  for (int64_t r = 0; r < h->rows; r++, x += h->stride) {
+    V sum[PARTS];
+    GSK_UNROLL for (int v = 0; v < PARTS; v++) sum[v] = set1(0.0f);
+    if (r < GSK_GROUP) fetchQuery(h, r);
+    for (int64_t d = 0; d < h->size; d += GSK_LANES) {
+      const float *lanes = tail(x, d, h->size, 0.0f, copy);
+      fetchAhead(x + d, h->stride);
+      GSK_UNROLL for (int v = 0; v < PARTS; v++) {
+        V y = load(lanes + v * LANES);
+        top = maxV(top, magnitude(y));
+        sum[v] = fmaV(y, y, sum[v]);
+      }
+    }
+    float squares = fold(sum);
+    range.squares = squares > range.squares ? squares : range.squares;
   }
-  float largest = maxLanes(top), most = queryMax(h->size);
-  float q = largest > 1e-30f ? most / largest : 0.0f;
+  range.top = maxLanes(top);
+  return range;
+}
+
+/* Codes of keys; their scale. */
+GSK_ONCE float packKeys(const head *h, row_range keys) {
+  float copy[GSK_LANES] __attribute__((aligned(64))), scale[LANES], inverse[LANES];
+  store(scale, scaleOf(h, set1(keys.top), set1(keys.squares)));
+  store(inverse, inverseOf(load(scale), LEAST_SQUARED));
   for (int64_t r = 0; r < h->rows; r++)
     for (int64_t d = 0; d < h->size; d += GSK_LANES) {
       V codes[PARTS];
-      roundLanes(tail(h->k + r * h->stride, d, h->size, 0.0f, copy), q, set1(most), codes);
+      roundLanes(tail(h->k + r * h->stride, d, h->size, 0.0f, copy), *inverse, set1(CODE_MAX),
+                 codes);
       storeShorts((int16_t *)h->keys + r * h->wide + d, codes);
     }
   endKeys(h, h->wide / 2);
-  return largest / most;
+  return *scale;
 }
 
-/* LANES queries from `row` on, times factor, transposed to `to`, `group` floats from row to row; those that are not there
- * are zeros. */
-GSK_ONCE void transposeQueries(const head *h, int64_t row, float factor, float *to, int64_t group) {
+/* The largest magnitudes of LANES columns of values. */
+GSK_INLINE V largestValues(const head *h, int64_t d) {
+  V high = set1(0.0f), low = high;
+  const float *v = h->v + d;
+  for (int64_t r = 0; r < h->rows; r++, v += h->stride) {
+    V x = loadUpTo(v, h->size - d);
+    fetchAhead(v, h->stride);
+    high = maxV(high, x), low = minV(low, x);
+  }
+  return maxV(high, sub(set1(0.0f), low));
+}
+
+/* Codes of values up to `most`, those of two keys together. */
+GSK_ONCE void packValues(const head *h, float most) {
+  for (int64_t d = 0; d < h->wide; d += LANES) {
+    const float *v = h->v + d;
+    const int64_t left = h->size - d;
+    V scale = mul(largestValues(h, d), set1(1.0f / most)), q = inverseOf(scale, LEAST);
+    store(h->value_scales + d, scale);
+    for (int64_t r = 0; r < h->rows; r += 2) {
+      V even = loadUpTo(v + r * h->stride, left);
+      V odd = r + 1 < h->rows ? loadUpTo(v + (r + 1) * h->stride, left) : set1(0.0f);
+      storePairs(h->values + r / 2 * h->wide + d, mul(even, q), mul(odd, q));
+    }
+  }
+}
+
+/* LANES queries from `row` on, transposed to `to`, `group` floats from row to row; those that are not there are zeros. */
+GSK_ONCE void transposeQueries(const head *h, int64_t row, float *to, int64_t group) {
   for (int64_t d = 0; d < h->size; d += LANES, to += LANES * group) {
     V block[LANES];
     GSK_UNROLL for (int i = 0; i < LANES; i++)
         block[i] = row + i < h->rows ? loadUpTo(h->q + (row + i) * h->stride + d, h->size - d)
                                      : set1(0.0f);
     transpose(block);
-    GSK_UNROLL for (int i = 0; i < LANES; i++) store(to + i * group, mul(block[i], set1(factor)));
+    GSK_UNROLL for (int i = 0; i < LANES; i++) store(to + i * group, block[i]);
   }
 }
 
-/* fast: transposed queries to codes, in place: a pair of rows becomes one. Returns the factor of their products. */
-GSK_ONCE V packQueryCodes(const head *h, float *queries, int64_t group) {
-  V top = set1(0.0f);
-  for (int64_t d = 0; d < h->size; d++) top = maxV(top, magnitude(load(queries + d * group)));
-  float most = queryMax(h->size);
-  V q = inverseScale(top, most);
+/* Transposed queries to codes, in place: a pair of rows becomes one. Returns the factor of their products. */
+GSK_ONCE V packQueries(const head *h, float *queries, int64_t group) {
+  V top = set1(0.0f), squares = top;
+  for (int64_t d = 0; d < h->size; d++) {
+    V x = load(queries + d * group);
+    top = maxV(top, magnitude(x));
+    squares = fmaV(x, x, squares);
+  }
+  V scale = scaleOf(h, top, squares), q = inverseOf(scale, LEAST_SQUARED);
   for (int64_t d = 0; d < h->size; d += 2) {
     V even = load(queries + d * group), odd = load(queries + (d + 1) * group);
     storePairs(queries + d / 2 * group, mul(even, q), mul(odd, q));
   }
-  return minV(mul(mul(top, set1(1.0f / most)), set1(h->factor)), set1(1e30f));
+  return minV(mul(scale, set1(h->factor)), set1(1e30f));
 }
 
 /* Scores of ATTEND_ROWS keys; the largest of the `count` that are there go to `most`. */
-GSK_INLINE void scoreTile(const int FAST, const int VECS, const head *h, int64_t key, int64_t at,
-                          int64_t count, V *most) {
+GSK_INLINE void scoreTile(const gsk_attention_of OF, const int VECS, const head *h, int64_t key,
+                          int64_t at, int64_t count, V *most) {
   V acc[ATTEND_ROWS][ATTEND_VECS];
-  int64_t row = FAST ? h->wide / 2 : h->wide;
+  const int64_t row = OF == GSK_OF_FLOATS ? h->wide : h->wide / 2;
   const float *keys = h->keys + (key + at) * row;
-  if (FAST) {
-    multiplyCodes(VECS, keys, row, 1, h->queries, (h->size + 1) / 2, acc);
+  if (OF == GSK_OF_FLOATS) {
+    noSums(VECS, acc);
+    multiplyFloats(VECS, keys, row, 1, h->queries, h->size, acc);
   } else {
-    GSK_UNROLL for (int i = 0; i < ATTEND_ROWS; i++) GSK_UNROLL for (int j = 0; j < VECS; j++)
-        acc[i][j] = set1(0.0f);
-    multiply(VECS, keys, row, 1, h->queries, h->size, acc);
+    multiplyCodes(VECS, keys, row, 1, h->queries, (h->size + 1) / 2, acc);
   }
   float *scores = h->scores + at * VECS * LANES;
   GSK_UNROLL for (int i = 0; i < ATTEND_ROWS; i++) GSK_UNROLL for (int j = 0; j < VECS; j++)
@@ -254,18 +294,34 @@ GSK_INLINE void exp2Codes(const int n, V *d, const V *factor) {
   EACH(n) d[i] = scale2(p[i], t[i]);
 }
 
-/* Scores of n keys to weights 2^(score − top), in place; their sum. */
-GSK_INLINE void weigh(const int VECS, float *scores, int64_t n, const V *top, V *sum) {
-  for (int64_t k = 0; k < n; k++, scores += VECS * LANES) {
-    V e[ATTEND_VECS];
-    EACH(VECS) e[i] = maxV(sub(load(scores + i * LANES), top[i]), set1(-125.0f));
-    exp2V(VECS, e);
-    EACH(VECS) store(scores + i * LANES, e[i]);
-    EACH(VECS) sum[i] = add(sum[i], e[i]);
+/* Scores of n keys to weights 2^((score − top)·factor), in place, where there are two at a time a 0 behind an odd n; their
+ * sum. */
+GSK_INLINE void weigh(const int VECS, float *scores, int64_t n, const V *top, const V *factor,
+                      V *sum) {
+  const int KEYS_AT_ONCE = 2 * VECS <= STEP_VECS ? 2 : 1, AT_ONCE = KEYS_AT_ONCE * VECS;
+  for (int64_t k = 0; k < n; k += KEYS_AT_ONCE, scores += AT_ONCE * LANES) {
+    V e[STEP_VECS];
+    EACH(AT_ONCE) e[i] = mul(sub(load(scores + i * LANES), top[i % VECS]), factor[i % VECS]);
+    EACH(AT_ONCE) e[i] = maxV(e[i], set1(-125.0f));
+    exp2V(AT_ONCE, e);
+    if (k + KEYS_AT_ONCE > n) EACH(VECS) e[VECS + i] = set1(0.0f);
+    EACH(AT_ONCE) sum[i % VECS] = add(sum[i % VECS], e[i]);
+    EACH(AT_ONCE) store(scores + i * LANES, e[i]);
   }
 }
 
-/* fast: codes of weights, those of two keys together. */
+/* Weights of n keys to codes, in place, those of two keys together; what a code is of a weight. */
+GSK_INLINE void packWeights(const int VECS, float *scores, int64_t n, const V *sum, V *scale) {
+  V q[ATTEND_VECS];
+  EACH(VECS) q[i] = roundV(minV(divV(set1(WEIGHTS_SUM), sum[i]), set1(CODE_MAX)));
+  EACH(VECS) scale[i] = divV(set1(1.0f), q[i]);
+  float *codes = scores;
+  for (int64_t k = 0; k < n; k += 2, scores += 2 * VECS * LANES, codes += VECS * LANES) EACH(VECS)
+  storePairs(codes + i * LANES, mul(load(scores + i * LANES), q[i]),
+             mul(load(scores + (VECS + i) * LANES), q[i]));
+}
+
+/* of fast: both in one. Weights are 2^WEIGHT_BITS beside the largest. */
 GSK_INLINE void weighCodes(const int VECS, float *scores, int64_t n, const V *top, const V *factor,
                            V *sum) {
   V low[ATTEND_VECS], f[2 * ATTEND_VECS];
@@ -282,52 +338,50 @@ GSK_INLINE void weighCodes(const int VECS, float *scores, int64_t n, const V *to
   }
 }
 
-/* Results of columns [d, d + ATTEND_ROWS) from n keys' weights, and of the keys before them. */
-GSK_INLINE void valueTile(const int FAST, const int VECS, const head *h, int64_t d, int64_t key,
-                          int64_t n, const V *before, const V *own) {
+/* Results of columns [d, d + ATTEND_ROWS) from n keys' weights, times `own`, and of the keys before them, times `before`. */
+GSK_INLINE void valueTile(const gsk_attention_of OF, const int VECS, const head *h, int64_t d,
+                          int64_t key, int64_t n, const V *before, const V *own) {
   V acc[ATTEND_ROWS][ATTEND_VECS];
   float *results = h->results + d * VECS * LANES;
-  if (FAST)
+  if (OF == GSK_OF_FLOATS) {
+    noSums(VECS, acc);
+    multiplyFloats(VECS, h->values + key * h->wide + d, 1, h->wide, h->scores, n, acc);
+  } else {
     multiplyCodes(VECS, h->values + key / 2 * h->wide + d, 1, h->wide, h->scores, (n + 1) / 2, acc);
+  }
   GSK_UNROLL for (int i = 0; i < ATTEND_ROWS; i++) GSK_UNROLL for (int j = 0; j < VECS; j++) {
     V old = key ? load(results + (i * VECS + j) * LANES) : set1(0.0f);
-    acc[i][j] = FAST ? fmaV(acc[i][j], own[j], mul(old, before[j])) : mul(old, before[j]);
+    store(results + (i * VECS + j) * LANES, fmaV(acc[i][j], own[j], mul(old, before[j])));
   }
-  if (!FAST) { multiply(VECS, h->values + key * h->wide + d, 1, h->wide, h->scores, n, acc); }
-  GSK_UNROLL for (int i = 0; i < ATTEND_ROWS; i++) GSK_UNROLL for (int j = 0; j < VECS; j++)
-      store(results + (i * VECS + j) * LANES, acc[i][j]);
 }
 
 /* 2^((a − b)·factor), a ≤ b. */
-GSK_INLINE void fraction(const int FAST, const int VECS, const V *a, const V *b, const V *factor,
-                         V *out) {
-  EACH(VECS) out[i] = sub(a[i], b[i]);
-  if (FAST) EACH(VECS) out[i] = mul(out[i], factor[i]);
-  EACH(VECS) out[i] = maxV(out[i], set1(-125.0f));
+GSK_INLINE void fraction(const int VECS, const V *a, const V *b, const V *factor, V *out) {
+  EACH(VECS) out[i] = maxV(mul(sub(a[i], b[i]), factor[i]), set1(-125.0f));
   exp2V(VECS, out);
 }
 
-GSK_INLINE void attendBlock(const int FAST, const int VECS, const head *h, int64_t key,
+GSK_INLINE void attendBlock(const gsk_attention_of OF, const int VECS, const head *h, int64_t key,
                             group_state *s) {
   V top[ATTEND_VECS], next[ATTEND_VECS], sum[ATTEND_VECS], before[ATTEND_VECS], own[ATTEND_VECS];
   int64_t n = h->rows - key < KEYS ? h->rows - key : KEYS;
   EACH(VECS) top[i] = set1(-3.0e38f), sum[i] = set1(0.0f);
   for (int64_t at = 0; at < n; at += ATTEND_ROWS) {
     fetchQueries(h, s);
-    scoreTile(FAST, VECS, h, key, at, n - at, top);
+    scoreTile(OF, VECS, h, key, at, n - at, top);
   }
   EACH(VECS) next[i] = maxV(s->most[i], top[i]);
-  fraction(FAST, VECS, s->most, next, s->factor, before);
-  if (FAST) {
-    fraction(FAST, VECS, top, next, s->factor, own);
-    weighCodes(VECS, h->scores, n, top, s->factor, sum);
-    EACH(VECS) sum[i] = mul(sum[i], own[i]);
-  } else {
-    weigh(VECS, h->scores, n, next, sum);
+  fraction(VECS, s->most, next, s->factor, before);
+  fraction(VECS, top, next, s->factor, own);
+  if (OF == GSK_OF_FAST) weighCodes(VECS, h->scores, n, top, s->factor, sum);
+  else weigh(VECS, h->scores, n, top, s->factor, sum);
+  EACH(VECS) s->total[i] = fmaV(s->total[i], before[i], mul(sum[i], own[i])), s->most[i] = next[i];
+  if (OF == GSK_OF_CODES) {
+    V scale[ATTEND_VECS];
+    packWeights(VECS, h->scores, n, sum, scale);
+    EACH(VECS) own[i] = mul(own[i], scale[i]);
   }
-  EACH(VECS) s->total[i] = fmaV(s->total[i], before[i], sum[i]), s->most[i] = next[i];
-  for (int64_t d = 0; d < h->size; d += ATTEND_ROWS)
-    valueTile(FAST, VECS, h, d, key, n, before, own);
+  for (int64_t d = 0; d < h->size; d += ATTEND_ROWS) valueTile(OF, VECS, h, d, key, n, before, own);
 }
 
 /* Results of LANES queries from `row` on, divided by their sums of weights, row by row; `group` as above. */
@@ -346,7 +400,7 @@ GSK_ONCE void finishQueries(const head *h, int64_t row, const float *results, in
 }
 
 /* Queries [row, row + VECS·LANES). */
-GSK_INLINE void attendGroup(const int FAST, const int VECS, const head *h, int64_t row) {
+GSK_INLINE void attendGroup(const gsk_attention_of OF, const int VECS, const head *h, int64_t row) {
   const int64_t group = VECS * LANES;
   group_state s;
   s.next = row + group;
@@ -354,39 +408,77 @@ GSK_INLINE void attendGroup(const int FAST, const int VECS, const head *h, int64
   s.step = (group * ATTEND_ROWS + h->rows - 1) / h->rows;
   for (int j = 0; j < VECS; j++) {
     float *queries = h->queries + j * LANES;
-    transposeQueries(h, row + j * LANES, FAST ? 1.0f : h->factor, queries, group);
-    if (FAST) s.factor[j] = packQueryCodes(h, queries, group);
+    transposeQueries(h, row + j * LANES, queries, group);
+    s.factor[j] = set1(h->factor);
+    if (OF != GSK_OF_FLOATS) s.factor[j] = packQueries(h, queries, group);
     s.most[j] = set1(-3.0e38f), s.total[j] = set1(0.0f);
   }
-  for (int64_t key = 0; key < h->rows; key += KEYS) attendBlock(FAST, VECS, h, key, &s);
+  for (int64_t key = 0; key < h->rows; key += KEYS) attendBlock(OF, VECS, h, key, &s);
   for (int j = 0; j < VECS; j++)
     finishQueries(h, row + j * LANES, h->results + j * LANES, group, &s.total[j]);
 }
 
-GSK_INLINE void attend(const int FAST, const int VECS, const gsk_attention *g, int64_t h0,
-                       int64_t h1) {
+GSK_INLINE void attendHead(const gsk_attention_of OF, const int VECS, head *h) {
+  int64_t r = 0;
+  for (; r + (VECS - 1) * LANES < h->rows; r += VECS * LANES) attendGroup(OF, VECS, h, r);
+  if (VECS > 2 && r + LANES < h->rows) attendGroup(OF, 2, h, r), r += 2 * LANES;
+  if (r < h->rows) attendGroup(OF, 1, h, r);
+}
+
+GSK_ONCE void headOfFloats(head *h) {
+  packFloats(h);
+  attendHead(GSK_OF_FLOATS, ATTEND_VECS, h);
+}
+
+/* The largest exponent of 2 that a score may have. */
+GSK_INLINE float largestScore(const head *h, row_range keys) {
+  row_range queries = rangeOfRows(h, h->q);
+  return __builtin_sqrtf(queries.squares) * __builtin_sqrtf(keys.squares) * h->factor;
+}
+
+/* One block of keys gains nothing by codes, and where scores may be large the errors of theirs matter: the text's own
+ * numbers decide. */
+GSK_ONCE void headOfCodes(head *h) {
+  row_range keys = {0};
+  if (h->rows > KEYS) keys = rangeOfRows(h, h->k);
+  if (h->rows <= KEYS || !(largestScore(h, keys) < SCORE_MAX)) {
+    headOfFloats(h);
+    return;
+  }
+  h->factor *= packKeys(h, keys);
+  packValues(h, CODE_MAX);
+  attendHead(GSK_OF_CODES, ATTEND_CODES_VECS, h);
+}
+
+GSK_ONCE void headOfFast(head *h) {
+  h->factor *= packKeys(h, rangeOfRows(h, h->k));
+  packValues(h, VALUE_MAX);
+  attendHead(GSK_OF_FAST, ATTEND_CODES_VECS, h);
+}
+
+GSK_INLINE void attend(void attend_head(head *), const gsk_attention *g, int64_t h0, int64_t h1) {
   int64_t size = g->head_size, columns = g->heads * size, l = gsk_up(g->rows, GSK_LANES);
   head h = {.stride = g->stride, .size = size, .wide = gsk_up(size, GSK_LANES), .rows = g->rows};
   h.keys = g->scratch, h.values = h.keys + l * h.wide, h.queries = h.values + l * h.wide;
   h.results = h.queries + h.wide * GSK_GROUP, h.scores = h.results + h.wide * GSK_GROUP;
   h.value_scales = h.scores + KEYS * GSK_GROUP;
+  h.out_stride = g->out_stride;
   for (int64_t i = h0; i < h1; i++) {
-    h.out = g->out + i * size, h.out_stride = g->out_stride;
+    h.out = g->out + i * size;
     h.q = g->qkv + i * size, h.k = h.q + columns, h.v = h.k + columns;
     h.factor = g->scale * 1.44269504f; /* exp(x) = 2^(x·log2 e) */
-    if (FAST) h.factor *= packCodes(&h);
-    else packFloats(&h);
-    int64_t r = 0;
-    for (; r + (VECS - 1) * LANES < h.rows; r += VECS * LANES) attendGroup(FAST, VECS, &h, r);
-    if (VECS > 2 && r + LANES < h.rows) attendGroup(FAST, 2, &h, r), r += 2 * LANES;
-    if (r < h.rows) attendGroup(FAST, 1, &h, r);
+    attend_head(&h);
   }
 }
 
-static void attention(const gsk_attention *g, int64_t h0, int64_t h1) {
-  attend(0, ATTEND_VECS, g, h0, h1);
+static void attendFloats(const gsk_attention *g, int64_t h0, int64_t h1) {
+  attend(headOfFloats, g, h0, h1);
 }
 
-static void attentionFast(const gsk_attention *g, int64_t h0, int64_t h1) {
-  attend(1, ATTEND_CODES_VECS, g, h0, h1);
+static void attendCodes(const gsk_attention *g, int64_t h0, int64_t h1) {
+  attend(headOfCodes, g, h0, h1);
+}
+
+static void attendFast(const gsk_attention *g, int64_t h0, int64_t h1) {
+  attend(headOfFast, g, h0, h1);
 }

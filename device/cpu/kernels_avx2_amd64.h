@@ -18,6 +18,7 @@ GSK_OP void store(float *p, V a) { _mm256_storeu_ps(p, a); }
 GSK_OP V add(V a, V b) { return _mm256_add_ps(a, b); }
 GSK_OP V sub(V a, V b) { return _mm256_sub_ps(a, b); }
 GSK_OP V mul(V a, V b) { return _mm256_mul_ps(a, b); }
+GSK_OP V sqrtV(V a) { return _mm256_sqrt_ps(a); }
 GSK_OP V divV(V a, V b) { return _mm256_div_ps(a, b); }
 GSK_OP V fmaV(V a, V b, V c) { return _mm256_fmadd_ps(a, b, c); }
 GSK_OP V maxV(V a, V b) { return _mm256_max_ps(a, b); }

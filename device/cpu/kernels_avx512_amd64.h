@@ -19,6 +19,7 @@ GSK_OP void store(float *p, V a) { _mm512_storeu_ps(p, a); }
 GSK_OP V add(V a, V b) { return _mm512_add_ps(a, b); }
 GSK_OP V sub(V a, V b) { return _mm512_sub_ps(a, b); }
 GSK_OP V mul(V a, V b) { return _mm512_mul_ps(a, b); }
+GSK_OP V sqrtV(V a) { return _mm512_sqrt_ps(a); }
 GSK_OP V divV(V a, V b) { return _mm512_div_ps(a, b); }
 GSK_OP V fmaV(V a, V b, V c) { return _mm512_fmadd_ps(a, b, c); }
 GSK_OP V maxV(V a, V b) { return _mm512_max_ps(a, b); }

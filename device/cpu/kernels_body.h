@@ -5,7 +5,7 @@
  *   TILE_ROWS, TILE_VECS rows and vectors (of columns) of a tile of `linear`
  *   ATTEND_ROWS ATTEND_VECS   rows and vectors of a tile of `attention`; rows divide 16, vectors are 1, 2 or 4
  *   V, VI, VW            LANES float32, LANES int32, 2·LANES int16
- *   set1 load store add sub mul div fmaV(a,b,c)=a·b+c max min round   on V
+ *   set1 load store add sub mul div sqrt fmaV(a,b,c)=a·b+c max min round   on V
  *   loadHalf loadBFloat  LANES numbers of 16 bits to V
  *   zeroI toFloat        VI; dot(acc, a, w): acc + pairs of int16 products; pair(p): two int16 everywhere
  *   loadCodes(p)         2·LANES int8 to VW; loadSums(p): LANES int16 to the first of each pair of VW
@@ -27,7 +27,7 @@
  *
  * and, where the defaults below do not fit, FLOAT_ROWS (rows of a tile of float forms), CODES_ROWS (of exact codes
  * forms; of all codes forms in kernels_codes_bytes_arm64.h), WORDS_ROWS (of words), ATTEND_CODES_VECS (ATTEND_VECS of
- * fast, no more), STEP_VECS (vectors that elementary functions work on at once, 16/LANES or more), EXACT_UNIT
+ * codes, no more), STEP_VECS (vectors that elementary functions work on at once, 16/LANES or more), EXACT_UNIT
  * (gsk_form.unit of exact matrices), GSK_CODES (the file of the tiles of codes forms), Q8_TILES (of tiles of Q8_0's form in
  * assembly), IN_TURN (kernels_codes.h) and GSK_INLINE.
  */
@@ -83,7 +83,6 @@ const gsk_kernel_set GSK_JOIN(gsk_, SET) = {
     .activate = activate,
     .activate_fast = activateFast,
     .rotate = rotate,
-    .attention = attention,
-    .attention_fast = attentionFast,
+    .attention = {attendFloats, attendCodes, attendFast},
     .mean = mean,
 };

@@ -21,6 +21,7 @@ GSK_OP void store(float *p, V a) { vst1q_f32(p, a); }
 GSK_OP V add(V a, V b) { return vaddq_f32(a, b); }
 GSK_OP V sub(V a, V b) { return vsubq_f32(a, b); }
 GSK_OP V mul(V a, V b) { return vmulq_f32(a, b); }
+GSK_OP V sqrtV(V a) { return vsqrtq_f32(a); }
 GSK_OP V divV(V a, V b) { return vdivq_f32(a, b); }
 GSK_OP V fmaV(V a, V b, V c) { return vfmaq_f32(c, a, b); }
 /* compared and selected: fmax and fmin treat NaN and −0 otherwise than x86 and the portable set do */

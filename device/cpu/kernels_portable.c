@@ -62,6 +62,11 @@ GSK_OP V divV(V a, V b) {
     a.x[i] /= b.x[i];
   return a;
 }
+GSK_OP V sqrtV(V a) {
+  GSK_EACH
+    a.x[i] = __builtin_sqrtf(a.x[i]);
+  return a;
+}
 GSK_OP V fmaV(V a, V b, V c) {
   GSK_EACH
     c.x[i] = fmaf(a.x[i], b.x[i], c.x[i]);

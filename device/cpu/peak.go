@@ -19,7 +19,7 @@ import (
 type Arithmetic int
 
 // The arithmetics: of float forms, of codes in Exact, of codes in Fast, and in Fast of types without codes. Attention is
-// Floats.
+// Floats or Words.
 const (
 	Floats Arithmetic = iota
 	ExactCodes
@@ -108,13 +108,20 @@ func Measure(x device.Executable, b *device.Batch, peaks [arithmetics]Peak) (sha
 	return least / seconds, seconds, nil
 }
 
+// attentionArithmetic is of texts of up to GSK_KEYS tokens and of longer ones.
+var attentionArithmetic = [...][2]Arithmetic{ofFloats: {Floats, Floats}, ofCodes: {Floats, Words}, ofFast: {Words, Words}}
+
 // operations are a batch's multiplications and additions in products.
 func (e *executable) operations(b *device.Batch) (n [arithmetics]float64) {
 	rows := float64(len(b.IDs))
-	pairs := 0.0 // of a query and a key
+	short, long := 0.0, 0.0 // pairs of a query and a key
 	for t := range b.Texts() {
 		l := float64(b.Offsets[t+1] - b.Offsets[t])
-		pairs += l * l
+		if l <= C.GSK_KEYS {
+			short += l * l
+		} else {
+			long += l * l
+		}
 	}
 	for i := range e.program.Steps {
 		s := &e.program.Steps[i]
@@ -124,7 +131,9 @@ func (e *executable) operations(b *device.Batch) (n [arithmetics]float64) {
 			elements, _ := w.Shape.Elements()
 			n[e.device.set.arithmetic(w, e.weights.precision)] += 2 * rows * float64(elements)
 		case device.OpAttention:
-			n[Floats] += 4 * pairs * float64(s.Heads*s.HeadSize)
+			of, each := e.attentionOf(s), 4*float64(s.Heads*s.HeadSize)
+			n[attentionArithmetic[of][0]] += each * short
+			n[attentionArithmetic[of][1]] += each * long
 		}
 	}
 	return n

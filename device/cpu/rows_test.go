@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -303,16 +304,18 @@ func TestMeanAtTheFence(t *testing.T) {
 	}
 }
 
+var attentions = []attentionOf{ofFloats, ofCodes, ofFast}
+
 func TestAttentionAtTheFence(t *testing.T) {
 	for _, size := range []int{1, 6, 16, 24, 32, 33, 64, 80} {
 		for _, heads := range []int{1, 3} {
 			t.Run(fmt.Sprint(heads, " heads of ", size), func(t *testing.T) {
 				r := newRandom(uint64(size))
-				for _, rows := range []int{1, 2, 3, 4, 5, 7, 8, 15, 16, 17, 31, 33, 63, 65, 130} {
+				for _, rows := range []int{1, 2, 3, 4, 5, 7, 8, 15, 16, 17, 31, 33, 63, 65, 66, 81, 130} {
 					a := attentionShape{rows: rows, heads: heads, size: size, stride: 3*heads*size + 5, outStride: heads*size + 7}
-					for _, precision := range []device.Precision{device.Exact, device.Fast} {
-						checkAttention(t, precision, r, a, r.ordinary, true)
-						checkAttention(t, precision, r, a, r.finite, false) // no infinities: which bits 2^NaN has is left to the processor
+					for _, of := range attentions {
+						checkAttention(t, of, r, a, r.ordinary, true)
+						checkAttention(t, of, r, a, r.finite, false) // no infinities: which bits 2^NaN has is left to the processor
 					}
 				}
 			})
@@ -320,14 +323,14 @@ func TestAttentionAtTheFence(t *testing.T) {
 	}
 }
 
-func checkAttention(t *testing.T, precision device.Precision, r random, a attentionShape, next func() float32, bounded bool) {
+func checkAttention(t *testing.T, of attentionOf, r random, a attentionShape, next func() float32, bounded bool) {
 	width := a.heads * a.size
 	qkv := draw((a.rows-1)*a.stride+3*width, next)
 	scale := float32(0.3 / math.Sqrt(float64(a.size)))
 	got := everySet(t, func(s *kernelSet, f *fence) []float32 {
 		out := place(f, unwritten(a.rows, width, a.outStride))
 		scratch := place(f, draw(a.scratchFloats(), r.extreme)) // whatever an earlier call left
-		s.attention(precision, a, place(f, qkv), out, scratch, scale)
+		s.attention(of, a, place(f, qkv), out, scratch, scale)
 		return out
 	})
 	requireGaps(t, got, a.outStride, 0, width)
@@ -336,10 +339,27 @@ func checkAttention(t *testing.T, precision device.Precision, r random, a attent
 	}
 	for row := range a.rows {
 		for h := range a.heads {
-			want, bound := wantAttention(precision, a, qkv, scale, row, h)
+			want, bound := wantAttention(of, a, qkv, scale, row, h)
 			requireNear(t, want, bound, got[row*a.outStride+h*a.size:][:a.size])
 		}
 	}
+}
+
+// TestLargeScoresAreOfFloats: where errors of codes would matter there are none; below and above are different bits.
+func TestLargeScoresAreOfFloats(t *testing.T) {
+	a := attentionShape{rows: 100, heads: 2, size: 32, stride: 192, outStride: 64}
+	attend := func(of attentionOf, times float32) (out []float32) {
+		r := newRandom(4)
+		next := func() float32 { return times * r.ordinary() }
+		checkAttention(t, of, r, a, next, true)
+		f := &fence{t: t, atEnd: true}
+		defer f.release()
+		to := place(f, unwritten(a.rows, 64, a.outStride))
+		availableSets()[0].attention(of, a, place(f, draw(a.rows*a.stride, next)), to, place(f, make([]float32, a.scratchFloats())), 0.05)
+		return append(out, to...)
+	}
+	require.NotEqual(t, attend(ofFloats, 1), attend(ofCodes, 1))
+	require.Equal(t, attend(ofFloats, 2), attend(ofCodes, 2))
 }
 
 // TestAttentionOfALongText: 8,192 tokens need room for a head's keys and values, not for their square.
@@ -348,14 +368,14 @@ func TestAttentionOfALongText(t *testing.T) {
 	require.Less(t, a.scratchFloats(), 3*a.rows*a.size)
 	r := newRandom(9)
 	qkv := draw(a.rows*a.stride, r.ordinary)
-	for _, precision := range []device.Precision{device.Exact, device.Fast} {
-		t.Run(fmt.Sprint(precision), func(t *testing.T) {
+	for _, of := range attentions {
+		t.Run(fmt.Sprint(of), func(t *testing.T) {
 			f := &fence{t: t, atEnd: true}
 			defer f.release()
 			out, scratch := place(f, unwritten(a.rows, a.size, a.outStride)), place(f, draw(a.scratchFloats(), r.extreme))
-			availableSets()[0].attention(precision, a, place(f, qkv), out, scratch, 0.1)
+			availableSets()[0].attention(of, a, place(f, qkv), out, scratch, 0.1)
 			for _, row := range []int{0, 1, 4095, 8190, 8191} {
-				want, bound := wantAttention(precision, a, qkv, 0.1, row, 0)
+				want, bound := wantAttention(of, a, qkv, 0.1, row, 0)
 				requireNear(t, want, bound, out[row*a.outStride:][:a.size])
 			}
 		})
@@ -376,14 +396,14 @@ func TestGreatestScoresAtTheFence(t *testing.T) {
 			}
 			return 1
 		}
-		for _, precision := range []device.Precision{device.Exact, device.Fast} {
+		for _, of := range attentions {
 			i = 0
-			checkAttention(t, precision, newRandom(1), a, next, true)
+			checkAttention(t, of, newRandom(1), a, next, true)
 		}
 	}
 }
 
-// TestAttentionKeepsManySmallWeights: in fast precision, too, 8,000 keys of little weight each are not lost beside one of
+// TestAttentionKeepsManySmallWeights: of codes, too, 8,000 keys of little weight each are not lost beside one of
 // much weight, whose value is nothing.
 func TestAttentionKeepsManySmallWeights(t *testing.T) {
 	a := attentionShape{rows: 8192, heads: 1, size: 16, stride: 48, outStride: 16}
@@ -397,10 +417,10 @@ func TestAttentionKeepsManySmallWeights(t *testing.T) {
 	const sink = 5000
 	qkv[sink*a.stride+16] = 11 // the sink's weight is e^11 = 59874 others'
 	clear(qkv[sink*a.stride+32:][:a.size])
-	for _, precision := range []device.Precision{device.Exact, device.Fast} {
+	for _, of := range attentions {
 		f := &fence{t: t, atEnd: true}
 		out := place(f, unwritten(a.rows, a.size, a.outStride))
-		availableSets()[0].attention(precision, a, place(f, qkv), out, place(f, make([]float32, a.scratchFloats())), 1)
+		availableSets()[0].attention(of, a, place(f, qkv), out, place(f, make([]float32, a.scratchFloats())), 1)
 		rest := float64(a.rows-1) / (float64(a.rows-1) + math.Exp(11))
 		for d := range a.size {
 			require.InEpsilon(t, rest*float64(1+d), out[d], 1e-2)
@@ -410,8 +430,8 @@ func TestAttentionKeepsManySmallWeights(t *testing.T) {
 }
 
 // wantAttention is one head of one row: a score's error is that of its sum, and every weight's error is
-// bounded by the largest score's. In fast precision the codes' errors come on top.
-func wantAttention(precision device.Precision, a attentionShape, qkv []float32, scale float32, row, head int) (want, bound []float64) {
+// bounded by the largest score's. Of codes their errors come on top.
+func wantAttention(of attentionOf, a attentionShape, qkv []float32, scale float32, row, head int) (want, bound []float64) {
 	width := a.heads * a.size
 	q := qkv[row*a.stride+head*a.size:][:a.size]
 	key := func(j int) []float32 { return qkv[j*a.stride+width+head*a.size:][:a.size] }
@@ -431,15 +451,25 @@ func wantAttention(precision device.Precision, a attentionShape, qkv []float32, 
 		scores[j] = math.Exp(scores[j] - top)
 		total += scores[j]
 	}
-	relative, rounding := 1e-6*(1+size), 0.0
-	if precision == device.Fast {
-		codes, largest := math.Floor(math.Sqrt((1<<31)/float64(a.size)))-1, 0.0
+	of = ofOneHead(of, a, qkv, scale, head)
+	relative, rounding, step := 1e-6*(1+size), 0.0, 0.0 // of weights, of their codes, and half a code of values
+	if of != ofFloats {
+		norm, largest, keyNorm := normOf(q), 0.0, 0.0
 		for j := range scores {
-			largest = max(largest, magnitudeOf(key(j)))
+			largest, keyNorm = max(largest, magnitudeOf(key(j))), max(keyNorm, normOf(key(j)))
 		}
-		relative += 2 * math.Expm1(1.5*float64(a.size)*float64(scale)*magnitudeOf(q)*largest/codes)
+		code := func(norm, most float64) float64 { return max(norm/45900, most/32767) }
+		half := math.Sqrt(float64(a.size)) / 2
+		queries, keys := half*code(norm, magnitudeOf(q)), half*code(keyNorm, largest)
+		relative += 2 * math.Expm1(float64(scale)*(queries*keyNorm+keys*norm+queries*keys))
+	}
+	switch of {
+	case ofCodes:
+		rounding, step = weightsRounding(scores)/total, 1.0/65000
+	case ofFast:
 		relative += 2e-4                               // of the powers
 		rounding = float64(a.rows) / (1 << 14) / total // half a code beside the largest, of each weight and of their sum
+		step = 1.0 / 4000
 	}
 	want, bound = make([]float64, a.size), make([]float64, a.size)
 	for d := range want {
@@ -450,11 +480,43 @@ func wantAttention(precision device.Precision, a attentionShape, qkv []float32, 
 			bound[d] += s/total*math.Abs(v)*relative + 1e-30
 			largest = max(largest, math.Abs(v))
 		}
-		if precision == device.Fast {
-			bound[d] += largest * (rounding + 1.0/4000)
-		}
+		bound[d] += largest * (rounding + step)
 	}
 	return want, bound
+}
+
+// ofOneHead is what a head of ofCodes is really of: short texts and large scores are of floats.
+func ofOneHead(of attentionOf, a attentionShape, qkv []float32, scale float32, head int) attentionOf {
+	norms := [2]float64{} // of queries and keys
+	for row := range a.rows {
+		for i := range norms {
+			norms[i] = max(norms[i], normOf(qkv[row*a.stride+(i*a.heads+head)*a.size:][:a.size]))
+		}
+	}
+	if of == ofCodes && (a.rows <= 64 || norms[0]*norms[1]*float64(scale)*math.Log2E > 96.01) {
+		return ofFloats
+	}
+	return of
+}
+
+// weightsRounding is half a code of every weight: the codes of a block of keys add up to 2^16, and none is above 2^15.
+func weightsRounding(weights []float64) (sum float64) {
+	for block := range slices.Chunk(weights, 64) {
+		top, total := slices.Max(block), 0.0
+		for _, w := range block {
+			total += w
+		}
+		sum += 0.51 * float64(len(block)) * max(total/65408, top/32767)
+	}
+	return sum
+}
+
+func normOf(x []float32) float64 {
+	squares := 0.0
+	for _, v := range x {
+		squares += float64(v) * float64(v)
+	}
+	return math.Sqrt(squares)
 }
 
 func magnitudeOf(x []float32) float64 {

@@ -59,8 +59,8 @@ func FuzzKernelSets(f *testing.F) {
 			fuzzLinear(t, form, r, n, int(depth), s)
 		case 1:
 			size, heads := 1+int(depth%80), 1+int(form%3)
-			a := attentionShape{rows: 1 + n%70, heads: heads, size: size, stride: 3*heads*size + r, outStride: heads*size + r}
-			checkAttention(t, device.Precision(form/3%2), newRandom(1), a, s.small, false)
+			a := attentionShape{rows: 1 + n%140, heads: heads, size: size, stride: 3*heads*size + r, outStride: heads*size + r}
+			checkAttention(t, attentions[form/3%3], newRandom(1), a, s.small, false)
 		default:
 			fuzzRow(t, kernel%6, form, r, n, s)
 		}
