@@ -304,7 +304,7 @@ GSK_INLINE void weigh(const int VECS, float *scores, int64_t n, const V *top, co
     EACH(AT_ONCE) e[i] = mul(sub(load(scores + i * LANES), top[i % VECS]), factor[i % VECS]);
     EACH(AT_ONCE) e[i] = maxV(e[i], set1(-125.0f));
     exp2V(AT_ONCE, e);
-    if (k + KEYS_AT_ONCE > n) EACH(VECS) e[VECS + i] = set1(0.0f);
+    if (KEYS_AT_ONCE == 2 && k + 1 == n) EACH(VECS) e[VECS + i] = set1(0.0f);
     EACH(AT_ONCE) sum[i % VECS] = add(sum[i % VECS], e[i]);
     EACH(AT_ONCE) store(scores + i * LANES, e[i]);
   }
