@@ -36,6 +36,7 @@ typedef struct head {
   const float *q, *k, *v;
   float *out;
   int64_t stride, out_stride, size, wide, rows; /* wide: size up to whole 16 */
+  int fast;                                     /* of codes: weights by weighFast */
   float factor;                                 /* of scores, to exponents of 2 */
   /* 4 bytes a place: a float or two codes. keys and values [rows][wide], of codes keys [rows][wide/2] and values
    * [rows/2][wide]; scores and weights [KEYS][group], queries and results [size][group] */
@@ -262,16 +263,16 @@ GSK_ONCE V packQueries(const head *h, float *queries, int64_t group) {
 }
 
 /* Scores of ATTEND_ROWS keys; the largest of the `count` that are there go to `most`. */
-GSK_INLINE void scoreTile(const gsk_attention_of OF, const int VECS, const head *h, int64_t key,
-                          int64_t at, int64_t count, V *most) {
+GSK_INLINE void scoreTile(const int CODES, const int VECS, const head *h, int64_t key, int64_t at,
+                          int64_t count, V *most) {
   V acc[ATTEND_ROWS][ATTEND_VECS];
-  const int64_t row = OF == GSK_OF_FLOATS ? h->wide : h->wide / 2;
+  const int64_t row = CODES ? h->wide / 2 : h->wide;
   const float *keys = h->keys + (key + at) * row;
-  if (OF == GSK_OF_FLOATS) {
+  if (CODES) {
+    multiplyCodes(VECS, keys, row, 1, h->queries, (h->size + 1) / 2, acc);
+  } else {
     noSums(VECS, acc);
     multiplyFloats(VECS, keys, row, 1, h->queries, h->size, acc);
-  } else {
-    multiplyCodes(VECS, keys, row, 1, h->queries, (h->size + 1) / 2, acc);
   }
   float *scores = h->scores + at * VECS * LANES;
   GSK_UNROLL for (int i = 0; i < ATTEND_ROWS; i++) GSK_UNROLL for (int j = 0; j < VECS; j++)
@@ -322,8 +323,8 @@ GSK_INLINE void packWeights(const int VECS, float *scores, int64_t n, const V *s
 }
 
 /* of fast: both in one. Weights are 2^WEIGHT_BITS beside the largest. */
-GSK_INLINE void weighCodes(const int VECS, float *scores, int64_t n, const V *top, const V *factor,
-                           V *sum) {
+GSK_INLINE void weighFast(const int VECS, float *scores, int64_t n, const V *top, const V *factor,
+                          V *sum) {
   V low[ATTEND_VECS], f[2 * ATTEND_VECS];
   EACH(VECS) low[i] = divV(set1(-24.0f), factor[i]); /* far below half a code */
   EACH(2 * VECS) f[i] = factor[i % VECS];
@@ -339,15 +340,15 @@ GSK_INLINE void weighCodes(const int VECS, float *scores, int64_t n, const V *to
 }
 
 /* Results of columns [d, d + ATTEND_ROWS) from n keys' weights, times `own`, and of the keys before them, times `before`. */
-GSK_INLINE void valueTile(const gsk_attention_of OF, const int VECS, const head *h, int64_t d,
-                          int64_t key, int64_t n, const V *before, const V *own) {
+GSK_INLINE void valueTile(const int CODES, const int VECS, const head *h, int64_t d, int64_t key,
+                          int64_t n, const V *before, const V *own) {
   V acc[ATTEND_ROWS][ATTEND_VECS];
   float *results = h->results + d * VECS * LANES;
-  if (OF == GSK_OF_FLOATS) {
+  if (CODES) {
+    multiplyCodes(VECS, h->values + key / 2 * h->wide + d, 1, h->wide, h->scores, (n + 1) / 2, acc);
+  } else {
     noSums(VECS, acc);
     multiplyFloats(VECS, h->values + key * h->wide + d, 1, h->wide, h->scores, n, acc);
-  } else {
-    multiplyCodes(VECS, h->values + key / 2 * h->wide + d, 1, h->wide, h->scores, (n + 1) / 2, acc);
   }
   GSK_UNROLL for (int i = 0; i < ATTEND_ROWS; i++) GSK_UNROLL for (int j = 0; j < VECS; j++) {
     V old = key ? load(results + (i * VECS + j) * LANES) : set1(0.0f);
@@ -361,27 +362,28 @@ GSK_INLINE void fraction(const int VECS, const V *a, const V *b, const V *factor
   exp2V(VECS, out);
 }
 
-GSK_INLINE void attendBlock(const gsk_attention_of OF, const int VECS, const head *h, int64_t key,
+GSK_INLINE void attendBlock(const int CODES, const int VECS, const head *h, int64_t key,
                             group_state *s) {
   V top[ATTEND_VECS], next[ATTEND_VECS], sum[ATTEND_VECS], before[ATTEND_VECS], own[ATTEND_VECS];
   int64_t n = h->rows - key < KEYS ? h->rows - key : KEYS;
   EACH(VECS) top[i] = set1(-3.0e38f), sum[i] = set1(0.0f);
   for (int64_t at = 0; at < n; at += ATTEND_ROWS) {
     fetchQueries(h, s);
-    scoreTile(OF, VECS, h, key, at, n - at, top);
+    scoreTile(CODES, VECS, h, key, at, n - at, top);
   }
   EACH(VECS) next[i] = maxV(s->most[i], top[i]);
   fraction(VECS, s->most, next, s->factor, before);
   fraction(VECS, top, next, s->factor, own);
-  if (OF == GSK_OF_FAST) weighCodes(VECS, h->scores, n, top, s->factor, sum);
+  if (CODES && h->fast) weighFast(VECS, h->scores, n, top, s->factor, sum);
   else weigh(VECS, h->scores, n, top, s->factor, sum);
   EACH(VECS) s->total[i] = fmaV(s->total[i], before[i], mul(sum[i], own[i])), s->most[i] = next[i];
-  if (OF == GSK_OF_CODES) {
+  if (CODES && !h->fast) {
     V scale[ATTEND_VECS];
     packWeights(VECS, h->scores, n, sum, scale);
     EACH(VECS) own[i] = mul(own[i], scale[i]);
   }
-  for (int64_t d = 0; d < h->size; d += ATTEND_ROWS) valueTile(OF, VECS, h, d, key, n, before, own);
+  for (int64_t d = 0; d < h->size; d += ATTEND_ROWS)
+    valueTile(CODES, VECS, h, d, key, n, before, own);
 }
 
 /* Results of LANES queries from `row` on, divided by their sums of weights, row by row; `group` as above. */
@@ -400,7 +402,7 @@ GSK_ONCE void finishQueries(const head *h, int64_t row, const float *results, in
 }
 
 /* Queries [row, row + VECS·LANES). */
-GSK_INLINE void attendGroup(const gsk_attention_of OF, const int VECS, const head *h, int64_t row) {
+GSK_INLINE void attendGroup(const int CODES, const int VECS, const head *h, int64_t row) {
   const int64_t group = VECS * LANES;
   group_state s;
   s.next = row + group;
@@ -410,24 +412,30 @@ GSK_INLINE void attendGroup(const gsk_attention_of OF, const int VECS, const hea
     float *queries = h->queries + j * LANES;
     transposeQueries(h, row + j * LANES, queries, group);
     s.factor[j] = set1(h->factor);
-    if (OF != GSK_OF_FLOATS) s.factor[j] = packQueries(h, queries, group);
+    if (CODES) s.factor[j] = packQueries(h, queries, group);
     s.most[j] = set1(-3.0e38f), s.total[j] = set1(0.0f);
   }
-  for (int64_t key = 0; key < h->rows; key += KEYS) attendBlock(OF, VECS, h, key, &s);
+  for (int64_t key = 0; key < h->rows; key += KEYS) attendBlock(CODES, VECS, h, key, &s);
   for (int j = 0; j < VECS; j++)
     finishQueries(h, row + j * LANES, h->results + j * LANES, group, &s.total[j]);
 }
 
-GSK_INLINE void attendHead(const gsk_attention_of OF, const int VECS, head *h) {
+GSK_INLINE void attendHead(const int CODES, const int VECS, head *h) {
   int64_t r = 0;
-  for (; r + (VECS - 1) * LANES < h->rows; r += VECS * LANES) attendGroup(OF, VECS, h, r);
-  if (VECS > 2 && r + LANES < h->rows) attendGroup(OF, 2, h, r), r += 2 * LANES;
-  if (r < h->rows) attendGroup(OF, 1, h, r);
+  for (; r + (VECS - 1) * LANES < h->rows; r += VECS * LANES) attendGroup(CODES, VECS, h, r);
+  if (VECS > 2 && r + LANES < h->rows) attendGroup(CODES, 2, h, r), r += 2 * LANES;
+  if (r < h->rows) attendGroup(CODES, 1, h, r);
 }
 
 GSK_ONCE void headOfFloats(head *h) {
   packFloats(h);
-  attendHead(GSK_OF_FLOATS, ATTEND_VECS, h);
+  attendHead(0, ATTEND_VECS, h);
+}
+
+GSK_ONCE void headOfCodes(head *h, row_range keys) {
+  h->factor *= packKeys(h, keys);
+  packValues(h, h->fast ? VALUE_MAX : CODE_MAX);
+  attendHead(1, ATTEND_CODES_VECS, h);
 }
 
 /* The largest exponent of 2 that a score may have. */
@@ -438,22 +446,16 @@ GSK_INLINE float largestScore(const head *h, row_range keys) {
 
 /* One block of keys gains nothing by codes, and where scores may be large the errors of theirs matter: the text's own
  * numbers decide. */
-GSK_ONCE void headOfCodes(head *h) {
+GSK_INLINE void headOfExact(head *h) {
   row_range keys = {0};
   if (h->rows > KEYS) keys = rangeOfRows(h, h->k);
-  if (h->rows <= KEYS || !(largestScore(h, keys) < SCORE_MAX)) {
-    headOfFloats(h);
-    return;
-  }
-  h->factor *= packKeys(h, keys);
-  packValues(h, CODE_MAX);
-  attendHead(GSK_OF_CODES, ATTEND_CODES_VECS, h);
+  if (h->rows > KEYS && largestScore(h, keys) < SCORE_MAX) headOfCodes(h, keys);
+  else headOfFloats(h);
 }
 
-GSK_ONCE void headOfFast(head *h) {
-  h->factor *= packKeys(h, rangeOfRows(h, h->k));
-  packValues(h, VALUE_MAX);
-  attendHead(GSK_OF_FAST, ATTEND_CODES_VECS, h);
+GSK_INLINE void headOfFast(head *h) {
+  h->fast = 1;
+  headOfCodes(h, rangeOfRows(h, h->k));
 }
 
 GSK_INLINE void attend(void attend_head(head *), const gsk_attention *g, int64_t h0, int64_t h1) {
@@ -476,7 +478,7 @@ static void attendFloats(const gsk_attention *g, int64_t h0, int64_t h1) {
 }
 
 static void attendCodes(const gsk_attention *g, int64_t h0, int64_t h1) {
-  attend(headOfCodes, g, h0, h1);
+  attend(headOfExact, g, h0, h1);
 }
 
 static void attendFast(const gsk_attention *g, int64_t h0, int64_t h1) {
