@@ -18,8 +18,8 @@
 enum {
   KEYS = GSK_KEYS,
   CODE_MAX = 32767,
-  /* of codes: largest exponent of 2 of a score, of which codes' errors are 1e-5 (a standard deviation). Of MiniLM 99 heads
-   * of 100 stay below 64, of random weights none does. */
+  /* of codes: the largest score, as an exponent of 2; the standard deviation of its error is 1e-5 of that. 99 of 100 heads
+   * of MiniLM stay below 64, few of random weights do. */
   SCORE_MAX = 96,
   /* of codes: sum of a block's codes of weights, of which each may be rounded up; times CODE_MAX it stays in int32 */
   WEIGHTS_SUM = 65536 - 2 * KEYS,
@@ -162,7 +162,7 @@ GSK_ONCE void packFloats(const head *h) {
   endKeys(h, h->wide);
 }
 
-/* What is largest of rows: a magnitude, and a sum of squares. */
+/* The largest magnitude of rows and the largest sum of squares of one. */
 typedef struct row_range {
   float top, squares;
 } row_range;

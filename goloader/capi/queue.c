@@ -19,8 +19,8 @@ typedef struct waiter {
 } waiter;
 
 static waiter *waiting;
-static int waiters;  /* below and with it */
-static int entering; /* a job is taken, or a waiter called to take it, and gs_entered yet to come */
+static int waiters;
+static int entering; /* a job is taken, or a waiter called to take it, and gs_entered is still to come */
 
 /* Under the lock: calls a waiter if there is a job that may be taken. */
 static void call_waiter(void) {
