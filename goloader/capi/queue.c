@@ -20,7 +20,7 @@ typedef struct waiter {
 
 static waiter *waiting;
 static int waiters;
-static int entering; /* a job is taken, or a waiter called to take it, and gs_entered is still to come */
+static int entering; /* a job is taken, or will be by who was called, and gs_entered not yet */
 
 /* Under the lock: calls a waiter if there is a job that may be taken. */
 static void call_waiter(void) {

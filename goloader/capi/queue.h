@@ -6,8 +6,8 @@
 /* The next job. Blocks; NULL at once where more than `spare` threads wait already. No other thread gets one before
  * gs_entered: jobs enter the core in the order of the calls. */
 gs_job *gs_take(int spare);
-gs_job *gs_take_more(void); /* between the two: another that is there already, NULL if none */
-int gs_entered(void);       /* how many threads wait for a job */
+gs_job *gs_take_more(void);  /* between the two: another that is there already, NULL if none */
+int gs_entered(void);        /* how many threads wait for a job */
 void gs_finish(gs_job *job); /* any thread of the core */
 void gs_report(gs_job *job, uint64_t loaded, uint64_t total, const char *tensor);
 void gs_configure(const gs_settings *settings, gs_counters *counters);
