@@ -13,8 +13,8 @@
  *   leaves of int32. Short texts and heads of large scores are of floats here, too.
  * of fast: the same, but every block's largest weight has the same code and values take the rest; 2^x is cheaper, too.
  */
-#define LEAST 1e-34f         /* scales of values */
-#define LEAST_SQUARED 1e-19f /* of queries and keys */
+#define LEAST 1e-34f         /* scale of values */
+#define LEAST_SQUARED 1e-19f /* scale of queries and keys, whose squares are added up */
 enum {
   KEYS = GSK_KEYS,
   CODE_MAX = 32767,
@@ -75,7 +75,7 @@ GSK_INLINE void storeUpTo(float *p, int64_t count, V a) {
 
 GSK_INLINE V magnitude(V a) { return maxV(a, sub(set1(0.0f), a)); }
 
-/* 1/scale, and 0 below what can be divided by, or of which squares are numbers. */
+/* 1/scale, and 0 for a scale below `least`: its inverse, or the squares of what it scales, leave float32. */
 GSK_INLINE V inverseOf(V scale, float least) {
   return selectV(sub(set1(least), scale), divV(set1(1.0f), scale), set1(0.0f));
 }
@@ -447,10 +447,14 @@ GSK_INLINE float largestScore(const head *h, row_range keys) {
 /* One block of keys gains nothing by codes, and where scores may be large the errors of theirs matter: the text's own
  * numbers decide. */
 GSK_INLINE void headOfExact(head *h) {
-  row_range keys = {0};
-  if (h->rows > KEYS) keys = rangeOfRows(h, h->k);
-  if (h->rows > KEYS && largestScore(h, keys) < SCORE_MAX) headOfCodes(h, keys);
-  else headOfFloats(h);
+  if (h->rows > KEYS) {
+    row_range keys = rangeOfRows(h, h->k);
+    if (largestScore(h, keys) < SCORE_MAX) {
+      headOfCodes(h, keys);
+      return;
+    }
+  }
+  headOfFloats(h);
 }
 
 GSK_INLINE void headOfFast(head *h) {

@@ -345,7 +345,8 @@ func checkAttention(t *testing.T, of attentionOf, r random, a attentionShape, ne
 	}
 }
 
-// TestLargeScoresAreOfFloats: where errors of codes would matter there are none; below and above are different bits.
+// TestLargeScoresAreOfFloats: above the limit of scores codes give the bits of floats, below it others, and never what is
+// out of bounds.
 func TestLargeScoresAreOfFloats(t *testing.T) {
 	a := attentionShape{rows: 100, heads: 2, size: 32, stride: 192, outStride: 64}
 	attend := func(of attentionOf, times float32) (out []float32) {
