@@ -70,19 +70,20 @@ func (s *kernelSet) scalesPerRow(of device.TensorSpec, p device.Precision) int {
 
 func codesStride(k int) int { return int(C.gsk_codes_stride(C.int64_t(k))) }
 
-// codesBytes is what a row's codes take. Words are written 16 at a time.
-func codesBytes(a Arithmetic, k int) int {
-	if a == FastCodes {
-		return k
+// codesBytes is what a row's codes take for a matrix. Words are written 16 at a time.
+func (s *kernelSet) codesBytes(of device.TensorSpec, p device.Precision) int {
+	form, k := s.form(of, p), C.int64_t(of.Shape.Columns())
+	if C.gsk_takes_bytes(&form) != 0 {
+		return int(k)
 	}
-	return 2 * int(C.gsk_up(C.int64_t(k), C.GSK_LANES))
+	return 2 * int(C.gsk_up(k, C.GSK_LANES))
 }
 
 // code is the i-th code of the first row, prepared for a matrix, less its zero.
 func (a preparedRows) code(s *kernelSet, of device.TensorSpec, p device.Precision, i int) int32 {
 	form := s.form(of, p)
 	switch {
-	case form.fast != 0:
+	case C.gsk_takes_bytes(&form) != 0:
 		return int32(a.codes[i]) + int32(int16(a.zeros[i/s.activationBlock(of, p)]))
 	case form.unit == 4:
 		at := i/32*64 + i%32

@@ -56,8 +56,8 @@ enum {
 
 /* The packed form of a matrix [n, k]: panels of 32 columns of the output. In a block form each sub-block of
  * k is: codes [sub/unit][32][unit] int8 (4 bits: two such rows share bytes, the earlier in the low nibbles),
- * then scales [32], then mins [32] if any, halves or float32, then in fast precision int16 sums [32] of the
- * sub-block's codes, for the zero points of the activations. Float forms are [k][32]. Words, fast precision's form of
+ * then scales [32], then mins [32] if any, halves or float32, then for activations of bytes (gsk_takes_bytes) int16
+ * sums [32] of the sub-block's codes, for their zero points. Float forms are [k][32]. Words, fast precision's form of
  * types without codes: int16 codes [k/2][32][2], a zero behind an odd k, then float32 scales [32] of the columns. */
 typedef enum gsk_storage {
   GSK_CODES8,
@@ -74,7 +74,7 @@ typedef struct gsk_form {
   int32_t has_min;    /* codes: value = scale·code + min */
   int32_t half_scale; /* codes: scales and mins are IEEE halves */
   int32_t unit; /* codes: k that lie together, 2 for dot products of int16, 4 for those of bytes */
-  int32_t fast; /* codes: there are sums; the activations are bytes */
+  int32_t fast; /* codes: the activations are of fast precision */
   int32_t zero; /* CODES8: 0, or GSK_CODE_ZERO: what is added to a code, which is unsigned then */
   int8_t table[16]; /* CODES4: the number of each nibble */
 } gsk_form;
@@ -89,12 +89,13 @@ typedef struct gsk_matrix {
 /* Activations prepared for a matrix: of block forms codes with scales, of float forms the row itself, of words int16
  * codes [k], a zero behind an odd k, and one scale a row. exact: a ≈ scale·code, int16 codes, one scale a row; for a unit
  * of 4 their high and low bytes are apart, [k/32][2][32], and for unsigned codes the low ones are signed, too.
- * fast: a ≈ scale·(code − zero), unsigned bytes, a scale and a zero per block (gsk_activation_block). */
+ * fast: a ≈ scale·(code − zero), a scale and a zero per block (gsk_activation_block); code an unsigned byte, for a unit
+ * of 2 code − zero as int16. */
 typedef struct gsk_rows {
   const void *data;    /* codes or float32 */
   int64_t stride;      /* bytes */
   const float *scales; /* exact and words: [row]; fast: [row][k/block] */
-  /* [row][k/block]. fast: each two int16: −zero and 0. For unsigned codes: −(their zero)·(sum of the row's block) */
+  /* [row][k/block]. Of bytes: each two int16: −zero and 0. For unsigned codes: −(their zero)·(sum of the row's block) */
   const int32_t *zeros;
   const int32_t *sums; /* [row][k/16]: sums of the codes less their zeros, for mins */
 } gsk_rows;
@@ -142,7 +143,9 @@ typedef struct gsk_kernel_set {
   /* rows [r0, r1) × panels [p0, p1) of the product */
   void (*linear)(const gsk_linear *args, int64_t r0, int64_t r1, int64_t p0, int64_t p1);
   int32_t exact_unit; /* gsk_form.unit of exact matrices */
-  int32_t q8_zero;    /* gsk_form.zero of those of Q8_0's form (gsk_is_q8), whose unit is 4 then */
+  int32_t
+      fast_unit; /* of fast ones: 4, or 2 where there is no product of bytes that does not saturate */
+  int32_t q8_zero; /* gsk_form.zero of those of Q8_0's form (gsk_is_q8), whose unit is 4 then */
   /* for matrices of a form: codes = round(x·(32512/max|x|)), scale = max|x|/32512; zeros of unsigned codes; else sums
    * per 16, or NULL */
   void (*prepare_exact)(const gsk_form *form, const float *x, int64_t k, void *codes, float *scale,
@@ -197,9 +200,12 @@ static inline int64_t gsk_number_bytes(const gsk_form *f) {
   return (f->half_scale ? 2 : 4) * (f->has_min ? 2 : 1);
 }
 
+/* whether a form's activations are unsigned bytes with zeros of their own */
+static inline int gsk_takes_bytes(const gsk_form *f) { return f->fast && f->unit == 4; }
+
 static inline int64_t gsk_codes_bytes(const gsk_form *f) {
   int64_t codes = f->storage == GSK_CODES4 ? f->sub_block / 2 : f->sub_block;
-  return GSK_PANEL * (codes + gsk_number_bytes(f) + (f->fast ? 2 : 0));
+  return GSK_PANEL * (codes + gsk_number_bytes(f) + (gsk_takes_bytes(f) ? 2 : 0));
 }
 
 /* bytes from one row of prepared codes to the next: an odd multiple of 64, so that the rows of a tile do not

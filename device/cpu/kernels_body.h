@@ -8,27 +8,31 @@
  *   set1 load store add sub mul div sqrt fmaV(a,b,c)=a·b+c max min round   on V
  *   loadHalf loadBFloat  LANES numbers of 16 bits to V
  *   zeroI toFloat        VI; dot(acc, a, w): acc + pairs of int16 products; pair(p): two int16 everywhere
- *   loadCodes(p)         2·LANES int8 to VW; loadSums(p): LANES int16 to the first of each pair of VW
+ *   loadCodes(p)         2·LANES int8 to VW
  *   loadNibbles(p, t, lo, hi)  2·LANES bytes: VW of the low and of the high nibbles through table t
- *   VQ, VB               four unsigned bytes everywhere, quad(p); 4·LANES int8, loadBytes(p);
- *                        dotBytes(acc, q, w): acc + sums of four products, exact (no saturation on the way)
- *   loadNibbleBytes(p, t, lo, hi)  4·LANES bytes: VB of the low and of the high nibbles through table t
  *   scale2(a, t)         a·2^n of t = 1.5·2^23 + n, where a and the result are normal
  *   sumLanes maxLanes    of V: lane i and lane i + LANES/2, then LANES/4, … 1
  *   transpose(rows)      LANES V, in place
  *   maxRows(rows)        of LANES V; lane i: the largest of rows[i]
  *   selectV(m, a, b)      a where m < 0, else b, by lanes
- *   storeAbove(p, x, q, n, below)   round(x·q) − below of n numbers, 32 or 64, at most 255, as bytes
  *   storePairs(p, a, b)  a and b rounded, as LANES pairs of 16 bits
  *   storeShorts storeBytes storeHighBytes   16 integral numbers of 16/LANES V to memory: 16 bits; for units of 4 the low 8
  *                        of them, and the high 8
  *                        kernels_narrow.h has these stores for sets without instructions for them
  *   SET                  the name of the set, a C identifier
  *
+ * and, unless FAST_UNIT is 2,
+ *
+ *   VQ, VB               four unsigned bytes everywhere, quad(p); 4·LANES int8, loadBytes(p);
+ *                        dotBytes(acc, q, w): acc + sums of four products, exact (no saturation on the way)
+ *   loadNibbleBytes(p, t, lo, hi)  4·LANES bytes: VB of the low and of the high nibbles through table t
+ *   loadSums(p)          LANES int16 to the first of each pair of VW
+ *   storeAbove(p, x, q, n, below)   round(x·q) − below of n numbers, 32 or 64, at most 255, as bytes
+ *
  * and, where the defaults below do not fit, FLOAT_ROWS (rows of a tile of float forms), CODES_ROWS (of exact codes
  * forms; of all codes forms in kernels_codes_bytes_arm64.h), WORDS_ROWS (of words), ATTEND_CODES_VECS (ATTEND_VECS of
  * codes, no more), STEP_VECS (vectors that elementary functions work on at once, 16/LANES or more), EXACT_UNIT
- * (gsk_form.unit of exact matrices), GSK_CODES (the file of the tiles of codes forms), Q8_TILES (of tiles of Q8_0's form in
+ * and FAST_UNIT (gsk_form.unit of exact and fast matrices), GSK_CODES (the file of the tiles of codes forms), Q8_TILES (of tiles of Q8_0's form in
  * assembly), IN_TURN (kernels_codes.h) and GSK_INLINE.
  */
 #include <string.h>
@@ -58,6 +62,9 @@
 #ifndef EXACT_UNIT
 #define EXACT_UNIT 2
 #endif
+#ifndef FAST_UNIT
+#define FAST_UNIT 4
+#endif
 
 /* each file uses those before it */
 #include "kernels_numbers.h"
@@ -73,6 +80,7 @@ const gsk_kernel_set GSK_JOIN(gsk_, SET) = {
     .name = GSK_STRING(SET),
     .linear = linear,
     .exact_unit = EXACT_UNIT,
+    .fast_unit = FAST_UNIT,
 #ifdef Q8_TILES
     .q8_zero = GSK_CODE_ZERO,
 #endif

@@ -2,9 +2,10 @@
  *
  *   sub-block of 32 or 16 k ──dot products──▶ int32 sums ──toFloat · scale──▶ float accumulators
  *
- * exact: the accumulators lie in the first cache and leave the registers to the sums, so that a tile has more rows
- * and codes are widened less often. fast widens nothing and has half the products a block: there they are held in
- * registers, since all that passes between two blocks counts twice. Tiles of Q8_0's form may be a set's own. */
+ * Of words, which are exact's activations, and fast's where the set has no products of bytes: the accumulators lie in the
+ * first cache and leave the registers to the sums, so that a tile has more rows and codes are widened less often. Of
+ * bytes nothing is widened and there is half the products a block: accumulators are held in registers, since all that
+ * passes between two blocks counts twice. Tiles of Q8_0's form may be a set's own. */
 
 /* What touches memory stays before or behind it. Compilers move loads to where they are used, and all of a kind together. */
 #define IN_ORDER() __asm__ volatile("" ::: "memory")
@@ -26,11 +27,11 @@ GSK_INLINE void loadUnit(const uint8_t *codes, VW *v) {
   GSK_UNROLL for (int j = 0; j < TILE_VECS; j++) v[j] = loadCodes(codes + j * 2 * LANES);
 }
 
-/* exact: sums of MR rows of int16 from a and a sub-block's codes. Codes of 8 bits are widened a unit ahead: else every
+/* Sums of MR rows of int16 from a and a sub-block's codes. Codes of 8 bits are widened a unit ahead: else every
  * product waits for it. (The unit behind the last is the block's scales, which are there.) */
-GSK_INLINE void sumsExact(const int MR, const int BITS, const int SUB, const char *a,
-                          int64_t stride, const uint8_t *codes, const int8_t *table, fetch *f,
-                          VI sum[][TILE_VECS]) {
+GSK_INLINE void sumsOfWords(const int MR, const int BITS, const int SUB, const char *a,
+                            int64_t stride, const uint8_t *codes, const int8_t *table, fetch *f,
+                            VI sum[][TILE_VECS]) {
   VW v[TILE_VECS], w[TILE_VECS];
   GSK_UNROLL for (int i = 0; i < MR; i++) GSK_UNROLL for (int j = 0; j < TILE_VECS; j++)
       sum[i][j] = zeroI();
@@ -57,15 +58,17 @@ GSK_INLINE void sumsExact(const int MR, const int BITS, const int SUB, const cha
   }
 }
 
-/* fast: the same of bytes, from sums that start at −zero·(sum of the column's codes) */
-GSK_INLINE void sumsFast(const int MR, const int BITS, const int SUB, const char *a, int64_t stride,
-                         const uint8_t *codes, const int8_t *table, const int32_t *zeros,
-                         int64_t zero_stride, const int16_t *columns, fetch *f,
-                         VI sum[][TILE_VECS]) {
+#if FAST_UNIT == 4
+/* The same of bytes, from sums that start at −zero·(sum of the column's codes). */
+GSK_INLINE void sumsOfBytes(const gsk_linear *g, const int MR, const int BITS, const int SUB,
+                            int64_t row, int64_t block, const char *a, const uint8_t *codes,
+                            const int16_t *columns, fetch *f, VI sum[][TILE_VECS]) {
+  const int64_t stride = g->a.stride, blocks = g->w->k / activationBlock(SUB);
+  const int32_t *zeros = g->a.zeros + row * blocks + block * SUB / activationBlock(SUB);
+  const int8_t *table = g->w->form.table;
   GSK_UNROLL for (int j = 0; j < TILE_VECS; j++) {
     VW c = loadSums(columns + j * LANES);
-    GSK_UNROLL for (int i = 0; i < MR; i++)
-        sum[i][j] = dot(zeroI(), pair(zeros + i * zero_stride), c);
+    GSK_UNROLL for (int i = 0; i < MR; i++) sum[i][j] = dot(zeroI(), pair(zeros + i * blocks), c);
   }
   for (int u = opaque(SUB / (BITS == 8 ? 4 : 8)); u > 0; u--, codes += 4 * GSK_PANEL) {
     VB v[TILE_VECS], w[TILE_VECS];
@@ -78,6 +81,9 @@ GSK_INLINE void sumsFast(const int MR, const int BITS, const int SUB, const char
     if (BITS == 4) { DOT_ROWS(dotBytes, quad, VQ, w) }
   }
 }
+#else
+#define sumsOfBytes(g, MR, BITS, SUB, row, block, a, codes, columns, f, sum)
+#endif
 
 /* The accumulators of a tile, where they are not in registers. */
 typedef struct tile_sums {
@@ -115,35 +121,32 @@ GSK_INLINE void tileCodes(const gsk_linear *g, const int MR, const int BITS, con
     tileQ8(g, MR, FAST, row, p, part, parts);
     return;
   }
+  const int BYTES = FAST && FAST_UNIT == 4;
   const gsk_matrix *w = g->w;
   const uint8_t *block = w->data + p * w->panel_bytes;
   const int codeBytes = GSK_PANEL * SUB * BITS / 8, numberBytes = GSK_PANEL * (HALF ? 2 : 4);
   const int64_t stride = g->a.stride, blocks = w->k / SUB;
-  const int64_t activationBlocks = w->k / activationBlock(SUB);
   const char *a = (const char *)g->a.data + row * stride;
-  const int step = BITS == 8 || FAST ? 4 * GSK_PANEL : 2 * GSK_PANEL;
-  const int behind = numberBytes * (1 + MIN) + (FAST ? 2 * GSK_PANEL : 0);
+  const int step = BITS == 8 || BYTES ? 4 * GSK_PANEL : 2 * GSK_PANEL;
+  const int behind = numberBytes * (1 + MIN) + (BYTES ? 2 * GSK_PANEL : 0);
   fetch f = fetchOf(w, p, part, blocks * (codeBytes / step), step, behind);
   tile_sums memory, *lying = &memory;
   __asm__("" : "+r"(lying)); /* else clang takes it for registers, and spills */
   V held[CODES_ROWS][TILE_VECS];
   GSK_UNROLL for (int i = 0; i < MR; i++) GSK_UNROLL for (int j = 0; j < TILE_VECS; j++) {
     held[i][j] = set1(0.0f);
-    if (!FAST) store(lying->row[i][j], held[i][j]);
+    if (!BYTES) store(lying->row[i][j], held[i][j]);
   }
-  for (int64_t b = 0; b < blocks; b++, a += FAST ? SUB : 2 * SUB) {
+  for (int64_t b = 0; b < blocks; b++, a += BYTES ? SUB : 2 * SUB) {
     VI sum[CODES_ROWS][TILE_VECS];
     V s[TILE_VECS], m[TILE_VECS];
-    const uint8_t *codes = block + (FAST ? 4 : 2) * first, *numbers = block + codeBytes;
-    const int64_t at = row * activationBlocks +
-                       b * SUB / activationBlock(SUB); /* of the row's scales and zeros */
+    const uint8_t *codes = block + (BYTES ? 4 : 2) * first, *numbers = block + codeBytes;
     block = numbers + numberBytes * (1 + MIN);
-    if (FAST) {
-      sumsFast(MR, BITS, SUB, a, stride, codes, w->form.table, g->a.zeros + at, activationBlocks,
-               (const int16_t *)block + first, &f, sum);
+    if (BYTES) {
+      sumsOfBytes(g, MR, BITS, SUB, row, b, a, codes, (const int16_t *)block + first, &f, sum);
       block += 2 * GSK_PANEL;
     } else {
-      sumsExact(MR, BITS, SUB, a, stride, codes, w->form.table, &f, sum);
+      sumsOfWords(MR, BITS, SUB, a, stride, codes, w->form.table, &f, sum);
     }
     fetchBehind(&f, behind);
     GSK_UNROLL for (int j = 0; j < TILE_VECS; j++) {
@@ -151,20 +154,20 @@ GSK_INLINE void tileCodes(const gsk_linear *g, const int MR, const int BITS, con
       if (MIN) m[j] = loadScale(numbers + numberBytes, HALF, first + j * LANES);
     }
     GSK_UNROLL for (int i = 0; i < MR; i++) {
-      if (!FAST)
+      if (!BYTES)
         IN_ORDER(); /* row by row: all conversions first would wait for the last products */
       GSK_UNROLL for (int j = 0; j < TILE_VECS; j++) {
-        if (!FAST) {
+        if (!BYTES) {
           IN_TURN(sum[i][j]);
           held[i][j] = load(lying->row[i][j]);
         }
         held[i][j] = addBlock(g, SUB, MIN, FAST, row + i, b, toFloat(sum[i][j]), s[j], m[j],
                               held[i][j]);
-        if (!FAST) store(lying->row[i][j], held[i][j]);
+        if (!BYTES) store(lying->row[i][j], held[i][j]);
       }
     }
   }
-  if (FAST) {
+  if (BYTES) {
     GSK_UNROLL for (int i = 0; i < MR; i++) GSK_UNROLL for (int j = 0; j < TILE_VECS; j++)
         finishColumns(g, FAST, row + i, p * GSK_PANEL + first + j * LANES, held[i][j]);
   } else {
@@ -177,7 +180,7 @@ GSK_INLINE void codesForm(const gsk_linear *g, const int BITS, const int SUB, co
                           int64_t p1) {
 #define GSK_CODES_TILE(MR) \
   tileCodes(g, MR, BITS, SUB, MIN, HALF, FAST, r, p, first, GSK_PART, tiles)
-  const int most = FAST ? TILE_ROWS : CODES_ROWS;
+  const int most = FAST && FAST_UNIT == 4 ? TILE_ROWS : CODES_ROWS;
   /* in assembly tiles of TILE_ROWS are the fastest, but two of more rows wait less for weights than three */
   const int64_t size = HAS_Q8_TILES && IS_Q8(BITS, SUB, MIN, HALF) && r1 - r0 > 2 * most ? TILE_ROWS
                                                                                          : most;

@@ -79,34 +79,4 @@ GSK_OP void loadNibbles(const uint8_t *p, const int8_t *t, VW *lo, VW *hi) {
   *lo = vmovl_s8(vqtbl1_s8(table, vand_u8(b, vdup_n_u8(15))));
   *hi = vmovl_s8(vqtbl1_s8(table, vshr_n_u8(b, 4)));
 }
-GSK_OP VW loadSums(const int16_t *p) { return vreinterpretq_s16_s32(vmovl_s16(vld1_s16(p))); }
-/* bytes widened, the first and the second two of each four apart */
-typedef struct {
-  VI first, second;
-} VQ;
-typedef struct {
-  VW first, second;
-} VB;
-GSK_OP VQ quad(const void *p) {
-  uint32_t v;
-  memcpy(&v, p, 4);
-  int32x4_t x = vreinterpretq_s32_u16(vmovl_u8(vcreate_u8(v)));
-  int32x4_t a = vdupq_laneq_s32(x, 0), b = vdupq_laneq_s32(x, 1);
-  return (VQ){{a, a}, {b, b}};
-}
-GSK_OP VB widen(int8x16_t b) {
-  int32x4_t lo = vreinterpretq_s32_s16(vmovl_s8(vget_low_s8(b))),
-            hi = vreinterpretq_s32_s16(vmovl_high_s8(b));
-  return (VB){vreinterpretq_s16_s32(vuzp1q_s32(lo, hi)), vreinterpretq_s16_s32(vuzp2q_s32(lo, hi))};
-}
-GSK_OP VB loadBytes(const uint8_t *p) { return widen(vld1q_s8((const int8_t *)p)); }
-GSK_OP void loadNibbleBytes(const uint8_t *p, const int8_t *t, VB *lo, VB *hi) {
-  uint8x16_t b = vld1q_u8(p);
-  int8x16_t table = vld1q_s8(t);
-  *lo = widen(vqtbl1q_s8(table, vandq_u8(b, vdupq_n_u8(15))));
-  *hi = widen(vqtbl1q_s8(table, vshrq_n_u8(b, 4)));
-}
-GSK_OP VI dotBytes(VI acc, VQ q, VB w) {
-  return dot(dot(acc, q.first, w.first), q.second, w.second);
-}
 #include "kernels_narrow.h"

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #define SET portable
+#define FAST_UNIT 2
 #define LANES 4
 #define TILE_ROWS 2
 #define TILE_VECS 1
@@ -185,39 +186,6 @@ GSK_OP void loadNibbles(const uint8_t *p, const int8_t *t, VW *lo, VW *hi) {
     lo->x[i] = t[p[i] & 15];
     hi->x[i] = t[p[i] >> 4];
   }
-}
-GSK_OP VW loadSums(const int16_t *p) {
-  VW r = {{0}};
-  GSK_EACH
-    r.x[2 * i] = p[i];
-  return r;
-}
-typedef struct {
-  uint8_t x[4];
-} VQ;
-typedef struct {
-  int8_t x[4 * LANES];
-} VB;
-GSK_OP VQ quad(const void *p) {
-  VQ r;
-  memcpy(&r, p, 4);
-  return r;
-}
-GSK_OP VB loadBytes(const uint8_t *p) {
-  VB r;
-  memcpy(&r, p, sizeof r);
-  return r;
-}
-GSK_OP void loadNibbleBytes(const uint8_t *p, const int8_t *t, VB *lo, VB *hi) {
-  for (int i = 0; i < 4 * LANES; i++) {
-    lo->x[i] = t[p[i] & 15];
-    hi->x[i] = t[p[i] >> 4];
-  }
-}
-GSK_OP VI dotBytes(VI acc, VQ q, VB w) {
-  GSK_EACH
-    for (int j = 0; j < 4; j++) acc.x[i] += q.x[j] * w.x[4 * i + j];
-  return acc;
 }
 GSK_OP void storePairs(void *p, V a, V b) {
   int16_t pairs[2 * LANES];

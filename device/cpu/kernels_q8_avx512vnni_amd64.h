@@ -44,7 +44,7 @@
 
 #define FAST_START(A, Z, Q, S0, S1, H0, H1, L0, L1, ROW)                                           \
   LOAD_BYTES(Z) STEP("vpmaddwd", "%%zmm24", "26", S0) STEP("vpmaddwd", "%%zmm25", "26", S1)
-#define FAST_UNIT(A, Z, Q, S0, S1, H0, H1, L0, L1, ROW) LOAD_BYTES("4*gsk_unit" A) SIGNED_CODES(S0, S1)
+#define FAST_SUM(A, Z, Q, S0, S1, H0, H1, L0, L1, ROW) LOAD_BYTES("4*gsk_unit" A) SIGNED_CODES(S0, S1)
 #define FAST_ADD(A, Z, Q, S0, S1, H0, H1, L0, L1, ROW)                                             \
   "vbroadcastss " Q ", %%zmm26\n\t"                                                                \
   STEP("vmulps", "%%zmm26", "24", "27") STEP("vmulps", "%%zmm26", "25", "28")                      \
@@ -105,7 +105,7 @@
       "vpmovsxwd 64(%[w],%[i]), %%zmm24\n\tvpmovsxwd 96(%[w],%[i]), %%zmm25\n\t"                   \
       ROWS(FAST_START, )                                                                           \
       "2:\n\t"                                                                                     \
-      EACH_UNIT(FETCH(LINES, "8", "0") LOAD_CODES ROWS(FAST_UNIT, ))                               \
+      EACH_UNIT(FETCH(LINES, "8", "0") LOAD_CODES ROWS(FAST_SUM, ))                               \
       NEXT_UNITS(LINES, "1024", "32")                                                              \
       "sub $1024, %[i]\n\tjnz 2b\n\t"                                                             \
       LOAD_SCALES("0")                                                                             \

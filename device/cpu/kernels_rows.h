@@ -61,6 +61,8 @@ typedef struct block_ranges {
   float q[LANES], below[LANES], scale[LANES];
 } block_ranges;
 
+enum { FAST_CODE = FAST_UNIT == 2 ? 2 : 1 }; /* bytes of a code of fast precision */
+
 /* A block of rows, and how to come to the next. */
 typedef struct block_place {
   const float *x;
@@ -69,7 +71,7 @@ typedef struct block_place {
 } block_place;
 
 GSK_INLINE void nextBlock(const int BLOCK, block_place *b) {
-  b->x += BLOCK, b->codes += BLOCK, b->at += BLOCK;
+  b->x += BLOCK, b->codes += FAST_CODE * BLOCK, b->at += BLOCK;
   if (b->at == b->k) b->at = 0, b->x += b->rest, b->codes += b->codes_rest;
 }
 
@@ -95,12 +97,14 @@ GSK_INLINE void rangesOf(block_place from, const int BLOCK, int there, block_ran
   store(r->scale, divV(range, set1(255.0f)));
 }
 
-/* Sums of 16 codes less their zero, which must not exceed 255 − zero. */
-GSK_INLINE void sumsOfBlock(const int BLOCK, const float *x, float q, float below, int32_t *sums) {
+/* A block's codes less their zero, which must not exceed 255 − zero: sums of 16, and with words the codes. */
+GSK_INLINE void lessZero(const int BLOCK, const float *x, float q, float below, int16_t *words,
+                         int32_t *sums) {
   for (int h = 0; h < BLOCK; h += GSK_LANES) {
     V y[PARTS];
     roundLanes(x + h, q, set1(255.0f + below), y);
-    sums[h / GSK_LANES] = sumCodes(y);
+    if (words) storeShorts(words + h, y);
+    if (sums) sums[h / GSK_LANES] = sumCodes(y);
   }
 }
 
@@ -110,18 +114,26 @@ GSK_INLINE void prepareBlocks(const int BLOCK, const float *x, int64_t stride, i
                               int64_t k, uint8_t *codes, float *scales, int32_t *zeros,
                               int32_t *sums) {
   const int64_t blocks = rows * (k / BLOCK);
-  block_place place = {
-      .x = x, .codes = codes, .k = k, .rest = stride - k, .codes_rest = gsk_codes_stride(k) - k};
+  block_place place = {.x = x,
+                       .codes = codes,
+                       .k = k,
+                       .rest = stride - k,
+                       .codes_rest = gsk_codes_stride(k) - FAST_CODE * k};
   for (int64_t block = 0; block < blocks; block += LANES) {
     const int there = blocks - block < LANES ? (int)(blocks - block) : LANES;
     block_ranges r;
     rangesOf(place, BLOCK, there, &r);
     for (int b = 0; b < opaque(there); b++, nextBlock(BLOCK, &place)) {
-      storeAbove(place.codes, place.x, set1(r.q[b]), BLOCK, r.below[b]);
+      int32_t *own = sums ? sums + (block + b) * BLOCK / GSK_LANES : NULL;
       scales[block + b] = r.scale[b];
+#if FAST_UNIT == 2
+      (void)zeros;
+      lessZero(BLOCK, place.x, r.q[b], r.below[b], (int16_t *)place.codes, own);
+#else
+      storeAbove(place.codes, place.x, set1(r.q[b]), BLOCK, r.below[b]);
       zeros[block + b] = (int32_t)r.below[b] & 0xffff;
-      if (sums)
-        sumsOfBlock(BLOCK, place.x, r.q[b], r.below[b], sums + (block + b) * BLOCK / GSK_LANES);
+      if (sums) lessZero(BLOCK, place.x, r.q[b], r.below[b], NULL, own);
+#endif
     }
   }
 }

@@ -45,10 +45,10 @@ static uint8_t *put_codes(const gsk_form *f, uint8_t *block, int64_t column, con
                       : put_units(f, block, column, codes, sub, 4);
 }
 
-/* The sum of a sub-block's codes, behind its numbers. */
+/* The sum of a sub-block's codes, behind its numbers, where the form has sums. */
 static void put_sum(const gsk_form *f, uint8_t *numbers, int64_t column, const int8_t *codes,
                     int sub) {
-  if (!f->fast) return;
+  if (!gsk_takes_bytes(f)) return;
   int16_t sum = 0;
   for (int i = 0; i < sub; i++)
     sum = (int16_t)(sum + (f->storage == GSK_CODES4 ? f->table[codes[i] & 15] : codes[i]));
@@ -106,7 +106,8 @@ static void put_joined(const gsk_form *f, uint8_t *block, int64_t column, int se
   uint8_t *own = block + GSK_PANEL * GSK_JOINED + HALF * column;
   if (second) {
     int8_t first[GSK_BLOCK];
-    for (int k = 0; k < GSK_BLOCK; k += 4) memcpy(first + k, block + k * GSK_PANEL + 4 * column, 4);
+    for (int k = 0; k < GSK_BLOCK; k += f->unit)
+      memcpy(first + k, block + k * GSK_PANEL + f->unit * column, (size_t)f->unit);
     put_both(f, block, column, first, half_at(own), codes, scale);
   } else {
     put_codes(f, block, column, codes, GSK_BLOCK);
