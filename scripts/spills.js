@@ -14,8 +14,6 @@ const multiplies = /^(\{vex\} )?(vpdp|vpmadd|vfn?madd|vfmsub|tdp)/;
 const known = [
   { set: /^(avx512|avxvnni)$/, name: /^C8_.*M$/, stores: 1 },
   { set: /^amx$/, name: /^D4_32_F$/, stores: 1 },
-  { set: /^avx2$/, name: /^D4_/, stores: 4 },
-  { set: /^(avx2|avxvnni)$/, name: /^C4_/, stores: 1 },
   { set: /^(avx2|avxvnni)$/, name: /^activate$/, stores: 12 },
   { set: /^(avx2|avxvnni)$/, name: /^headOf/, stores: 4 }, // the weights' powers, of four vectors at once: two at once are slower
   { set: /^(avx2|avxvnni)$/, name: /^activateFast$/, stores: 3 },

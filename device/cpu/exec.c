@@ -13,6 +13,7 @@ typedef struct workspace {
   float *scales;          /* [slab][widest/32] */
   int32_t *zeros;         /* [slab][widest/32] */
   int32_t *sums;          /* [slab][widest/16] */
+  uint8_t *widened;       /* a matrix's panel */
   float *scratch;         /* attention */
   float *row;             /* [hidden_size]: of a lookup table */
   int prepared;           /* the slot whose rows `codes` holds, −1: none */
@@ -62,6 +63,7 @@ static int64_t lay_out_own(const gsk_program *p, int64_t group_rows, int64_t lon
   TAKE(scales, float, (p->widest / GSK_BLOCK + 1) * slab);
   TAKE(zeros, int32_t, (p->widest / GSK_BLOCK + 1) * slab);
   TAKE(sums, int32_t, (p->widest / GSK_LANES + 1) * slab);
+  TAKE(widened, uint8_t, p->widened);
   TAKE(scratch, float, gsk_attention_scratch(longest, head));
   TAKE(row, float, p->hidden_size);
   return at;
@@ -121,7 +123,8 @@ static void prepare(const gsk_program *p, workspace *w, const gsk_step *s, int64
 static void run_linear(const gsk_program *p, workspace *w, const gsk_step *s, int64_t r0,
                        int64_t r1) {
   const gsk_matrix *m = &s->matrix;
-  gsk_linear g = {.w = m, .bias = s->bias, .out_stride = p->slots[s->out].stride};
+  gsk_linear g = {
+      .w = m, .bias = s->bias, .out_stride = p->slots[s->out].stride, .widened = w->widened};
   g.out = row_of(p, w, s->out, r0, r0) + s->column;
   if (m->form.storage == GSK_CODES8 || m->form.storage == GSK_CODES4 ||
       m->form.storage == GSK_WORDS) {

@@ -46,7 +46,8 @@ typedef struct gsk_program {
   const int32_t
       *runs; /* [run_count+1]: first step of each run: row-local steps, or one attention */
   int64_t step_count, slot_count, run_count, hidden_size, result;
-  int64_t widest; /* largest k of a matrix */
+  int64_t widest;  /* largest k of a matrix */
+  int64_t widened; /* most that a matrix needs, gsk_widened_bytes */
   int32_t fast;
   int32_t mins; /* some matrix has mins: sums of the activations are needed */
   const gsk_kernel_set *set;

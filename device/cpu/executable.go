@@ -54,8 +54,10 @@ func (d *Device) Compile(p *device.Program, dw device.Weights) (device.Executabl
 	}
 	for i := range p.Steps {
 		steps[i] = e.step(&p.Steps[i])
-		e.c.widest = max(e.c.widest, steps[i].matrix.k)
-		e.c.mins |= steps[i].matrix.form.has_min
+		m := &steps[i].matrix
+		e.c.widest = max(e.c.widest, m.k)
+		e.c.widened = max(e.c.widened, C.gsk_widened_bytes(d.set.set, &m.form, m.k))
+		e.c.mins |= m.form.has_min
 	}
 	e.c.steps, e.c.slots = unsafe.SliceData(steps), unsafe.SliceData(slots)
 	e.c.step_count, e.c.slot_count = C.int64_t(len(steps)), C.int64_t(len(slots))

@@ -47,12 +47,13 @@ import (
 func floats(s []float32) *C.float { return (*C.float)(unsafe.SliceData(s)) }
 
 // preparedRows are activations as codes, codesStride bytes apart, scales [rows][scalesPerRow], zeros
-// [rows][k/activationBlock], sums [rows][k/16].
+// [rows][k/activationBlock], sums [rows][k/16]; and room for a panel that is widened.
 type preparedRows struct {
-	codes  []byte
-	scales []float32
-	zeros  []int32
-	sums   []int32
+	codes   []byte
+	scales  []float32
+	zeros   []int32
+	sums    []int32
+	widened []byte
 }
 
 // activationBlock is k that share a zero, and in fast precision a scale, of activations for a matrix.
@@ -77,6 +78,12 @@ func (s *kernelSet) codesBytes(of device.TensorSpec, p device.Precision) int {
 		return int(k)
 	}
 	return 2 * int(C.gsk_up(k, C.GSK_LANES))
+}
+
+// widenedBytes is the room that a product with a matrix needs.
+func (s *kernelSet) widenedBytes(of device.TensorSpec, p device.Precision) int64 {
+	form := s.form(of, p)
+	return int64(C.gsk_widened_bytes(s.set, &form, C.int64_t(of.Shape.Columns())))
 }
 
 // code is the i-th code of the first row, prepared for a matrix, less its zero.
@@ -124,9 +131,10 @@ func (s *kernelSet) linear(p *packer, g C.gsk_linear, w window) {
 
 // linearCodes multiplies prepared rows.
 func (s *kernelSet) linearCodes(p *packer, a preparedRows, bias, out []float32, outStride int, w window) {
-	s.linear(p, C.gsk_linear{bias: floats(bias), out: floats(out), out_stride: C.int64_t(outStride), a: C.gsk_rows{
-		data: unsafe.Pointer(unsafe.SliceData(a.codes)), stride: C.gsk_codes_stride(p.matrix.k), scales: floats(a.scales),
-		zeros: (*C.int32_t)(unsafe.SliceData(a.zeros)), sums: (*C.int32_t)(unsafe.SliceData(a.sums))}}, w)
+	s.linear(p, C.gsk_linear{bias: floats(bias), out: floats(out), out_stride: C.int64_t(outStride),
+		widened: (*C.uint8_t)(unsafe.SliceData(a.widened)), a: C.gsk_rows{
+			data: unsafe.Pointer(unsafe.SliceData(a.codes)), stride: C.gsk_codes_stride(p.matrix.k), scales: floats(a.scales),
+			zeros: (*C.int32_t)(unsafe.SliceData(a.zeros)), sums: (*C.int32_t)(unsafe.SliceData(a.sums))}}, w)
 }
 
 // linearFloats multiplies rows of floats, stride floats apart.

@@ -106,6 +106,7 @@ typedef struct gsk_linear {
   const float *bias; /* [n] or NULL */
   float *out;        /* [row][n], not aliasing a */
   int64_t out_stride;
+  uint8_t *widened; /* room for a panel, gsk_widened_bytes */
 } gsk_linear;
 
 /* What its products are of: floats and codes are exact's, codes where those before it are of codes; codes of fast are
@@ -145,6 +146,7 @@ typedef struct gsk_kernel_set {
   int32_t exact_unit; /* gsk_form.unit of exact matrices */
   int32_t
       fast_unit; /* of fast ones: 4, or 2 where there is no product of bytes that does not saturate */
+  int32_t widens;  /* codes of 4 bits are multiplied as codes of 8 */
   int32_t q8_zero; /* gsk_form.zero of those of Q8_0's form (gsk_is_q8), whose unit is 4 then */
   /* for matrices of a form: codes = round(x·(32512/max|x|)), scale = max|x|/32512; zeros of unsigned codes; else sums
    * per 16, or NULL */
@@ -228,6 +230,19 @@ static inline int64_t gsk_panel_bytes(const gsk_form *f, int64_t k) {
   case GSK_WORDS: return 2 * GSK_PANEL * gsk_up(k, 2) + 4 * GSK_PANEL;
   }
   return k / f->sub_block * gsk_codes_bytes(f);
+}
+
+/* the form of a panel of 4-bit codes that were widened to 8 bits */
+static inline gsk_form gsk_widened(const gsk_form *f) {
+  gsk_form wide = *f;
+  wide.storage = GSK_CODES8;
+  return wide;
+}
+
+/* room that a set's product with a matrix needs */
+static inline int64_t gsk_widened_bytes(const gsk_kernel_set *set, const gsk_form *f, int64_t k) {
+  gsk_form wide = gsk_widened(f);
+  return set->widens && f->storage == GSK_CODES4 ? gsk_panel_bytes(&wide, k) : 0;
 }
 
 #pragma GCC visibility pop

@@ -6,6 +6,7 @@
 #define TILE_ROWS 3
 #define TILE_VECS 2
 #define CODES_ROWS 5 /* 10 sums, 4 widened codes, an activation and products in 16 registers */
+#define WIDENS 1
 #define ATTEND_ROWS 4
 #define ATTEND_VECS 2
 typedef __m256 V;
@@ -110,16 +111,11 @@ GSK_OP VW loadCodes(const uint8_t *p) {
 GSK_OP VW loadSums(const int16_t *p) {
   return _mm256_cvtepi16_epi32(_mm_loadu_si128((const __m128i *)p));
 }
-GSK_OP void loadNibbles(const uint8_t *p, const int8_t *t, VW *lo, VW *hi) {
-  __m128i b = _mm_loadu_si128((const __m128i *)p), table = _mm_loadu_si128((const __m128i *)t),
-          low = _mm_set1_epi8(15);
-  *lo = _mm256_cvtepi8_epi16(_mm_shuffle_epi8(table, _mm_and_si128(b, low)));
-  *hi = _mm256_cvtepi8_epi16(_mm_shuffle_epi8(table, _mm_and_si128(_mm_srli_epi16(b, 4), low)));
-}
 GSK_OP __m256i loadRaw(const uint8_t *p) { return _mm256_loadu_si256((const __m256i *)p); }
-GSK_OP void loadRawNibbles(const uint8_t *p, const int8_t *t, __m256i *lo, __m256i *hi) {
+GSK_OP void widenNibbles(const uint8_t *p, const int8_t *t, uint8_t *lo, uint8_t *hi) {
   __m256i b = loadRaw(p), table = _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)t)),
           low = _mm256_set1_epi8(15);
-  *lo = _mm256_shuffle_epi8(table, _mm256_and_si256(b, low));
-  *hi = _mm256_shuffle_epi8(table, _mm256_and_si256(_mm256_srli_epi16(b, 4), low));
+  _mm256_storeu_si256((__m256i *)lo, _mm256_shuffle_epi8(table, _mm256_and_si256(b, low)));
+  _mm256_storeu_si256((__m256i *)hi,
+                      _mm256_shuffle_epi8(table, _mm256_and_si256(_mm256_srli_epi16(b, 4), low)));
 }

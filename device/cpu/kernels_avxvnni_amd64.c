@@ -11,9 +11,6 @@ GSK_OP VI dot(VI acc, VI a, VW w) {
 typedef __m256i VB, VQ;
 GSK_OP VQ quad(const void *p) { return pair(p); }
 GSK_OP VB loadBytes(const uint8_t *p) { return loadRaw(p); }
-GSK_OP void loadNibbleBytes(const uint8_t *p, const int8_t *t, VB *lo, VB *hi) {
-  loadRawNibbles(p, t, lo, hi);
-}
 GSK_OP VI dotBytes(VI acc, VQ q, VB w) {
   __asm__("%{vex%} vpdpbusd %2, %1, %0" : "+x"(acc) : "x"(q), "x"(w));
   return acc;

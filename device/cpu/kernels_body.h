@@ -21,18 +21,23 @@
  *                        kernels_narrow.h has these stores for sets without instructions for them
  *   SET                  the name of the set, a C identifier
  *
- * and, unless FAST_UNIT is 2,
+ * with WIDENS, instead of loadNibbles,
+ *
+ *   widenNibbles(p, t, lo, hi)  32 bytes: int8 of the low and of the high nibbles through table t, to memory
+ *
+ * unless FAST_UNIT is 2,
  *
  *   VQ, VB               four unsigned bytes everywhere, quad(p); 4·LANES int8, loadBytes(p);
  *                        dotBytes(acc, q, w): acc + sums of four products, exact (no saturation on the way)
- *   loadNibbleBytes(p, t, lo, hi)  4·LANES bytes: VB of the low and of the high nibbles through table t
+ *   loadNibbleBytes(p, t, lo, hi)  unless WIDENS; 4·LANES bytes: VB of the low and of the high nibbles through table t
  *   loadSums(p)          LANES int16 to the first of each pair of VW
  *   storeAbove(p, x, q, n, below)   round(x·q) − below of n numbers, 32 or 64, at most 255, as bytes
  *
  * and, where the defaults below do not fit, FLOAT_ROWS (rows of a tile of float forms), CODES_ROWS (of exact codes
  * forms; of all codes forms in kernels_codes_bytes_arm64.h), WORDS_ROWS (of words), ATTEND_CODES_VECS (ATTEND_VECS of
- * codes, no more), STEP_VECS (vectors that elementary functions work on at once, 16/LANES or more), EXACT_UNIT
- * and FAST_UNIT (gsk_form.unit of exact and fast matrices), GSK_CODES (the file of the tiles of codes forms), Q8_TILES (of tiles of Q8_0's form in
+ * codes, no more), STEP_VECS (vectors that elementary functions work on at once, 16/LANES or more), EXACT_UNIT and
+ * FAST_UNIT (gsk_form.unit of exact and fast matrices), WIDENS (1: a panel of 4-bit codes becomes one of 8-bit codes
+ * before it is multiplied), GSK_CODES (the file of the tiles of codes forms), Q8_TILES (of tiles of Q8_0's form in
  * assembly), IN_TURN (kernels_codes.h) and GSK_INLINE.
  */
 #include <string.h>
@@ -62,6 +67,9 @@
 #ifndef EXACT_UNIT
 #define EXACT_UNIT 2
 #endif
+#ifndef WIDENS
+#define WIDENS 0
+#endif
 #ifndef FAST_UNIT
 #define FAST_UNIT 4
 #endif
@@ -81,6 +89,7 @@ const gsk_kernel_set GSK_JOIN(gsk_, SET) = {
     .linear = linear,
     .exact_unit = EXACT_UNIT,
     .fast_unit = FAST_UNIT,
+    .widens = WIDENS,
 #ifdef Q8_TILES
     .q8_zero = GSK_CODE_ZERO,
 #endif

@@ -23,6 +23,11 @@
   }                                                                                    \
   a += 4;
 
+#if WIDENS
+#define loadNibbles(p, t, lo, hi) ((void)(t))
+#define loadNibbleBytes(p, t, lo, hi) ((void)(t))
+#endif
+
 GSK_INLINE void loadUnit(const uint8_t *codes, VW *v) {
   GSK_UNROLL for (int j = 0; j < TILE_VECS; j++) v[j] = loadCodes(codes + j * 2 * LANES);
 }

@@ -188,15 +188,24 @@ GSK_INLINE void tileWords(const gsk_linear *g, const int MR, int64_t row, int64_
 #define FUNCTION_BLOCK(SUB) (SUB)
 #endif
 
+/* Tiles of 4-bit codes are those of 8-bit ones where a set widens them beforehand. */
+#if WIDENS
+#define GSK_NIBBLE_FORMS(X) X(C8_32_F, 8, 32, 0, 0, 0) X(D8_32_F, 8, 32, 0, 0, 1)
+#else
+#define GSK_NIBBLE_FORMS(X)                                                                        \
+  X(C4_32_H, 4, 32, 0, 1, 0) X(C4_32_HM, 4, 32, 1, 1, 0)                                           \
+  X(C4_32_F, 4, 32, 0, 0, 0) X(C4_32_FM, 4, 32, 1, 0, 0)                                           \
+  X(D4_32_H, 4, 32, 0, 1, 1) X(D4_32_HM, 4, 32, 1, 1, 1)                                           \
+  X(D4_32_F, 4, 32, 0, 0, 1) X(D4_32_FM, 4, 32, 1, 0, 1)
+#endif
+
 /* the table of codes forms: C exact, D fast; bits, sub-block, H halves or F floats, M mins */
 #define GSK_FORMS(X)                                                                               \
-  GSK_JOINED_FORM(X)                                                                               \
+  GSK_JOINED_FORM(X) GSK_NIBBLE_FORMS(X)                                                           \
   X(C8_32_H, 8, 32, 0, 1, 0) X(C8_32_HM, 8, 32, 1, 1, 0) X(C8_32_FM, 8, 32, 1, 0, 0)               \
-  X(C8_16_F, 8, 16, 0, 0, 0) X(C8_16_FM, 8, 16, 1, 0, 0) X(C4_32_H, 4, 32, 0, 1, 0)                \
-  X(C4_32_HM, 4, 32, 1, 1, 0) X(C4_32_F, 4, 32, 0, 0, 0) X(C4_32_FM, 4, 32, 1, 0, 0)               \
+  X(C8_16_F, 8, 16, 0, 0, 0) X(C8_16_FM, 8, 16, 1, 0, 0)                                           \
   X(D8_32_H, 8, 32, 0, 1, 1) X(D8_32_HM, 8, 32, 1, 1, 1) X(D8_32_FM, 8, 32, 1, 0, 1)               \
-  X(D8_16_F, 8, 16, 0, 0, 1) X(D8_16_FM, 8, 16, 1, 0, 1) X(D4_32_H, 4, 32, 0, 1, 1)                \
-  X(D4_32_HM, 4, 32, 1, 1, 1) X(D4_32_F, 4, 32, 0, 0, 1) X(D4_32_FM, 4, 32, 1, 0, 1)
+  X(D8_16_F, 8, 16, 0, 0, 1) X(D8_16_FM, 8, 16, 1, 0, 1)
 #define GSK_CODES_FUNCTION(NAME, BITS, SUB, MIN, HALF, FAST)                                       \
   static __attribute__((noinline)) void NAME(const gsk_linear *g, int64_t r0, int64_t r1, int64_t p0, int64_t p1) { \
     codesForm(g, BITS, SUB, MIN, HALF, FAST, r0, r1, p0, p1);                                      \
@@ -233,6 +242,43 @@ static form_function *formFunction(const gsk_form *f) {
   return NULL; /* pack.go makes no other form */
 }
 
+#if WIDENS
+/* A panel of 4-bit codes to `to` as one of 8-bit codes, and the next one on its way meanwhile. */
+static void widenPanel(const gsk_matrix *m, int64_t p, uint8_t *to) {
+  const gsk_form *f = &m->form;
+  const int row = GSK_PANEL * f->unit,
+            rest = (int)gsk_codes_bytes(f) - GSK_PANEL * f->sub_block / 2;
+  const uint8_t *from = m->data + p * m->panel_bytes;
+  for (int64_t b = 0; b < m->k / f->sub_block; b++) {
+    for (int k = 0; k < f->sub_block; k += 2 * f->unit, from += row, to += 2 * row)
+      for (int i = 0; i < row; i += 32) {
+        __builtin_prefetch(from + i + m->panel_bytes);
+        widenNibbles(from + i, f->table, to + i, to + row + i);
+      }
+    memcpy(to, from, (size_t)rest);
+    from += rest, to += rest;
+  }
+}
+
+/* The product by way of panels of 8-bit codes: tiles would widen codes once for each few rows. */
+static void widenedForm(const gsk_linear *g, int64_t r0, int64_t r1, int64_t p0, int64_t p1) {
+  const gsk_matrix *m = g->w;
+  gsk_matrix w = {.data = g->widened, .n = GSK_PANEL, .k = m->k, .form = gsk_widened(&m->form)};
+  w.panel_bytes = gsk_panel_bytes(&w.form, w.k);
+  form_function *form = formFunction(&w.form);
+  gsk_linear e = *g;
+  e.w = &w;
+  for (int64_t p = p0; p < p1; p++) {
+    e.out = g->out + p * GSK_PANEL;
+    if (g->bias) e.bias = g->bias + p * GSK_PANEL;
+    widenPanel(m, p, g->widened);
+    form(&e, r0, r1, 0, 1);
+  }
+}
+#else
+#define widenedForm NULL
+#endif
+
 /* A last panel of fewer than 32 columns is computed whole into a copy. */
 static void lastPanel(form_function *form, const gsk_linear *g, int64_t r0, int64_t r1) {
   float out[GSK_SLAB * GSK_PANEL], bias[GSK_PANEL] = {0};
@@ -244,7 +290,12 @@ static void lastPanel(form_function *form, const gsk_linear *g, int64_t r0, int6
   if (g->bias) memcpy(bias, g->bias + p * GSK_PANEL, (size_t)columns * sizeof(float));
   for (int64_t r = r0, rows; r < r1; r += rows) {
     rows = r1 - r < GSK_SLAB ? r1 - r : GSK_SLAB;
-    gsk_linear e = {.w = &w, .a = g->a, .bias = bias, .out = out, .out_stride = GSK_PANEL};
+    gsk_linear e = {.w = &w,
+                    .a = g->a,
+                    .bias = bias,
+                    .out = out,
+                    .out_stride = GSK_PANEL,
+                    .widened = g->widened};
     e.a.data = (const char *)g->a.data + r * g->a.stride;
     if (g->a.scales) { /* codes or words */
       e.a.scales += r * (w.form.fast ? blocks : 1);
@@ -260,7 +311,8 @@ static void lastPanel(form_function *form, const gsk_linear *g, int64_t r0, int6
 
 static void linear(const gsk_linear *g, int64_t r0, int64_t r1, int64_t p0, int64_t p1) {
   if (r0 >= r1) return; /* there is no tile */
-  form_function *form = formFunction(&g->w->form);
+  const gsk_form *f = &g->w->form;
+  form_function *form = WIDENS && f->storage == GSK_CODES4 ? widenedForm : formFunction(f);
   int64_t whole = g->w->n / GSK_PANEL;
   form(g, r0, r1, p0, p1 < whole ? p1 : whole);
   if (p1 > whole) lastPanel(form, g, r0, r1);

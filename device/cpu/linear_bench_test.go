@@ -78,7 +78,8 @@ func benchmarkLinear(b *testing.B, s *kernelSet, typ *quant.Type, p device.Preci
 	}
 	if arithmetic != Floats {
 		a := preparedRows{codes: offHeapOf[byte](b, rows*codesStride(k)), scales: offHeapOf[float32](b, rows*k/32),
-			zeros: offHeapOf[int32](b, rows*k/32), sums: offHeapOf[int32](b, rows*k/16)}
+			zeros: offHeapOf[int32](b, rows*k/32), sums: offHeapOf[int32](b, rows*k/16),
+			widened: offHeap(b, s.widenedBytes(spec, p))}
 		s.prepare(spec, p, x, stride, rows, a)
 		run = func() { s.linearCodes(w, a, nil, out, n, all) }
 	}

@@ -237,7 +237,8 @@ func (m *product) outStride() int { return m.n + 5 }
 func (m *product) prepare(s *kernelSet, f *fence) preparedRows {
 	scales, zeros := s.scalesPerRow(m.spec, m.precision), m.k/s.activationBlock(m.spec, m.precision)
 	a := preparedRows{codes: place(f, make([]byte, (m.rows-1)*codesStride(m.k)+s.codesBytes(m.spec, m.precision))), scales: place(f, make([]float32, m.rows*scales)),
-		zeros: place(f, make([]int32, m.rows*zeros)), sums: place(f, make([]int32, m.rows*m.k/16))}
+		zeros: place(f, make([]int32, m.rows*zeros)), sums: place(f, make([]int32, m.rows*m.k/16)),
+		widened: place(f, make([]byte, s.widenedBytes(m.spec, m.precision)))}
 	x, gap := m.gapped(f)
 	s.prepare(m.spec, m.precision, x, gap, m.rows, a)
 	return a
