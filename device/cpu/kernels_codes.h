@@ -119,15 +119,22 @@ GSK_INLINE void finishTile(const gsk_linear *g, const int FAST, int64_t row, int
 }
 
 /* One tile: MR rows × TILE_VECS vectors of columns from `first` of panel p. */
-GSK_INLINE void tileCodes(const gsk_linear *g, const int MR, const int BITS, const int SUB,
+GSK_INLINE void tileCodes(const gsk_linear *args, const int MR, const int BITS, const int SUB,
                           const int MIN, const int HALF, const int FAST, int64_t row, int64_t p,
                           int first, int64_t part, int64_t parts) {
   if (HAS_Q8_TILES && IS_Q8(BITS, SUB, MIN, HALF)) {
-    tileQ8(g, MR, FAST, row, p, part, parts);
+    tileQ8(args, MR, FAST, row, p, part, parts);
     return;
   }
   const int BYTES = FAST && FAST_UNIT == 4;
-  const gsk_matrix *w = g->w;
+  /* copies, which stay in registers: what the arguments point at is read again behind everything that touches memory */
+  const gsk_matrix matrix = *args->w, *w = &matrix;
+  const gsk_linear copy = {.w = w,
+                           .a = args->a,
+                           .bias = args->bias,
+                           .out = args->out,
+                           .out_stride = args->out_stride},
+                   *g = &copy;
   const uint8_t *block = w->data + p * w->panel_bytes;
   const int codeBytes = GSK_PANEL * SUB * BITS / 8, numberBytes = GSK_PANEL * (HALF ? 2 : 4);
   const int64_t stride = g->a.stride, blocks = w->k / SUB;
