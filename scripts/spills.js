@@ -13,7 +13,7 @@ const multiplies = /^(\{vex\} )?(vpdp|vpmadd|vfn?madd|vfmsub|tdp)/;
 /** What gcc 12 makes of loops that need more registers than there are: at most so many stores in one of them. */
 const known = [
   { set: /^(avx512|avxvnni)$/, name: /^C8_.*M$/, stores: 1 },
-  { set: /^amx$/, name: /^D4_32_F$/, stores: 1 },
+  { set: /^(amx|avx512vnni)$/, name: /^D4_32_F$/, stores: 1 },
   { set: /^(avx2|avxvnni)$/, name: /^activate$/, stores: 12 },
   { set: /^(avx2|avxvnni)$/, name: /^headOf/, stores: 4 }, // the weights' powers, of four vectors at once: two at once are slower
   { set: /^(avx2|avxvnni)$/, name: /^activateFast$/, stores: 3 },
