@@ -129,12 +129,8 @@ GSK_INLINE void tileCodes(const gsk_linear *args, const int MR, const int BITS, 
   const int BYTES = FAST && FAST_UNIT == 4;
   /* copies, which stay in registers: what the arguments point at is read again behind everything that touches memory */
   const gsk_matrix matrix = *args->w, *w = &matrix;
-  const gsk_linear copy = {.w = w,
-                           .a = args->a,
-                           .bias = args->bias,
-                           .out = args->out,
-                           .out_stride = args->out_stride},
-                   *g = &copy;
+  gsk_linear copy = *args, *g = &copy;
+  copy.w = w;
   const uint8_t *block = w->data + p * w->panel_bytes;
   const int codeBytes = GSK_PANEL * SUB * BITS / 8, numberBytes = GSK_PANEL * (HALF ? 2 : 4);
   const int64_t stride = g->a.stride, blocks = w->k / SUB;

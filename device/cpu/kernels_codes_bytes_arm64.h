@@ -34,7 +34,8 @@ GSK_INLINE void tileCodes(const gsk_linear *args, const int MR, const int BITS, 
                           int first) {
   /* copies, which stay in registers: what the arguments point at is read again behind everything that touches memory */
   const gsk_matrix matrix = *args->w, *w = &matrix;
-  const gsk_linear copy = {w, args->a, args->bias, args->out, args->out_stride}, *g = &copy;
+  gsk_linear copy = *args, *g = &copy;
+  copy.w = w;
   const uint8_t *block = w->data + p * w->panel_bytes;
   const int codeBytes = GSK_PANEL * SUB * BITS / 8, numberBytes = GSK_PANEL * (HALF ? 2 : 4);
   V acc[CODES_ROWS][TILE_VECS];
