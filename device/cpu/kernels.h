@@ -144,10 +144,9 @@ typedef struct gsk_kernel_set {
   /* rows [r0, r1) × panels [p0, p1) of the product */
   void (*linear)(const gsk_linear *args, int64_t r0, int64_t r1, int64_t p0, int64_t p1);
   int32_t exact_unit; /* gsk_form.unit of exact matrices */
-  int32_t
-      fast_unit; /* of fast ones: 4, or 2 where there is no product of bytes that does not saturate */
-  int32_t widens;  /* codes of 4 bits are multiplied as codes of 8 */
-  int32_t q8_zero; /* gsk_form.zero of those of Q8_0's form (gsk_is_q8), whose unit is 4 then */
+  int32_t fast_unit;  /* of fast ones: 4, or 2 without products of bytes */
+  int32_t widens;     /* codes of 4 bits are multiplied as codes of 8 */
+  int32_t q8_zero;    /* gsk_form.zero of those of Q8_0's form (gsk_is_q8), whose unit is 4 then */
   /* for matrices of a form: codes = round(x·(32512/max|x|)), scale = max|x|/32512; zeros of unsigned codes; else sums
    * per 16, or NULL */
   void (*prepare_exact)(const gsk_form *form, const float *x, int64_t k, void *codes, float *scale,
