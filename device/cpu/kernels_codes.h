@@ -23,7 +23,10 @@
   }                                                                                    \
   a += 4;
 
-#if WIDENS
+/* Whether the activations are bytes. */
+#define TAKES_BYTES(FAST) (FAST && FAST_UNIT == 4)
+
+#if WIDENS /* no tile is of 4 bits then */
 #define loadNibbles(p, t, lo, hi) ((void)(t))
 #define loadNibbleBytes(p, t, lo, hi) ((void)(t))
 #endif
@@ -86,7 +89,7 @@ GSK_INLINE void sumsOfBytes(const gsk_linear *g, const int MR, const int BITS, c
     if (BITS == 4) { DOT_ROWS(dotBytes, quad, VQ, w) }
   }
 }
-#else
+#else /* no activations are bytes */
 #define sumsOfBytes(g, MR, BITS, SUB, row, block, a, codes, columns, f, sum)
 #endif
 
@@ -126,7 +129,7 @@ GSK_INLINE void tileCodes(const gsk_linear *args, const int MR, const int BITS, 
     tileQ8(args, MR, FAST, row, p, part, parts);
     return;
   }
-  const int BYTES = FAST && FAST_UNIT == 4;
+  const int BYTES = TAKES_BYTES(FAST);
   /* copies, which stay in registers: what the arguments point at is read again behind everything that touches memory */
   const gsk_matrix matrix = *args->w, *w = &matrix;
   gsk_linear copy = *args, *g = &copy;
@@ -188,7 +191,7 @@ GSK_INLINE void codesForm(const gsk_linear *g, const int BITS, const int SUB, co
                           int64_t p1) {
 #define GSK_CODES_TILE(MR) \
   tileCodes(g, MR, BITS, SUB, MIN, HALF, FAST, r, p, first, GSK_PART, tiles)
-  const int most = FAST && FAST_UNIT == 4 ? TILE_ROWS : CODES_ROWS;
+  const int most = TAKES_BYTES(FAST) ? TILE_ROWS : CODES_ROWS;
   /* in assembly tiles of TILE_ROWS are the fastest, but two of more rows wait less for weights than three */
   const int64_t size = HAS_Q8_TILES && IS_Q8(BITS, SUB, MIN, HALF) && r1 - r0 > 2 * most ? TILE_ROWS
                                                                                          : most;
