@@ -67,20 +67,8 @@ Napi::Value kernels(const Napi::CallbackInfo &info) {
   return o;
 }
 
-// reserve(bytes, limit) → granted
-Napi::Value reserve(const Napi::CallbackInfo &info) {
-  return Napi::Boolean::New(info.Env(),
-                            core() && core()->reserve(info[0].As<Napi::Number>().Int64Value(),
-                                                      info[1].As<Napi::Number>().Int64Value()));
-}
-
-void unreserve(const Napi::CallbackInfo &info) {
-  if (core()) core()->unreserve(info[0].As<Napi::Number>().Int64Value());
-}
-
 Napi::Object init(Napi::Env env, Napi::Object exports) {
   if (!setUpJobs(env)) throw Napi::Error::New(env, "the environment cannot be set up");
-  exports.Set("abiVersion", Napi::Number::New(env, GS_ABI_VERSION));
   exports.Set("load", Napi::Function::New(env, load));
   exports.Set("submit", Napi::Function::New(env, submit));
   exports.Set("cancel", Napi::Function::New(env, cancel));

@@ -27,6 +27,7 @@ struct Environment {
   std::map<uint32_t, Call *> calls; // by id; JS thread and the lock
   uint32_t nextId = 0;
   uint32_t pending = 0;           // JS thread: the event loop is kept while > 0
+  int64_t reserved = 0;           // JS thread: bytes
   std::atomic<int> references{1}; // the environment's and one per call
   gs_job end = {}; // the last job, which closes what this environment has opened and left open
 };
@@ -237,6 +238,7 @@ void environmentEnds(void *p) {
       core()->cancel(&c.second->job); // long jobs end soon; nobody waits for them
     e->calls.clear();
   }
+  if (e->reserved) core()->unreserve(e->reserved); // nobody else would
   release(e);
 }
 
@@ -365,6 +367,23 @@ void cancel(const Napi::CallbackInfo &info) {
   std::lock_guard<std::mutex> lock(e->mutex);
   auto c = e->calls.find(info[0].As<Napi::Number>().Uint32Value());
   if (c != e->calls.end()) core()->cancel(&c->second->job);
+}
+
+Napi::Value reserve(const Napi::CallbackInfo &info) {
+  Environment *e = environmentOf(info.Env());
+  int64_t bytes = info[0].As<Napi::Number>().Int64Value(),
+          limit = info[1].As<Napi::Number>().Int64Value();
+  bool granted = core() && e && core()->reserve(bytes, limit);
+  if (granted) e->reserved += bytes;
+  return Napi::Boolean::New(info.Env(), granted);
+}
+
+void unreserve(const Napi::CallbackInfo &info) {
+  Environment *e = environmentOf(info.Env());
+  int64_t bytes = info[0].As<Napi::Number>().Int64Value();
+  if (!core() || !e) return;
+  core()->unreserve(bytes);
+  e->reserved -= bytes;
 }
 
 Napi::Value stats(const Napi::CallbackInfo &info) {

@@ -1,4 +1,4 @@
-// Jobs on their way to the core and back.
+// Jobs on their way to the core and back, and what else an environment has of the core.
 #ifndef JOB_H
 #define JOB_H
 #include <node_api.h>
@@ -11,6 +11,10 @@ bool setUpJobs(napi_env env);
 Napi::Value submit(const Napi::CallbackInfo &info);
 // cancel(id)
 void cancel(const Napi::CallbackInfo &info);
+// reserve(bytes, limit) → granted; given back by unreserve, or when the environment ends
+Napi::Value reserve(const Napi::CallbackInfo &info);
+// unreserve(bytes)
+void unreserve(const Napi::CallbackInfo &info);
 // stats() → { live, late }
 Napi::Value stats(const Napi::CallbackInfo &info);
 

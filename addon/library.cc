@@ -38,7 +38,6 @@ bool openLibrary(Core *c, gs_error *error) {
   platform::Problem problem = platform::openLibrary(&l);
   if (!l) return fail(error, "the core cannot be loaded", problem);
   return symbol(l, "gs_start", &c->start, error) &&
-         symbol(l, "gs_abi_version", &c->abiVersion, error) &&
          symbol(l, "gs_submit", &c->submit, error) && symbol(l, "gs_cancel", &c->cancel, error) &&
          symbol(l, "gs_counters_page", &c->countersPage, error) &&
          symbol(l, "gs_kernels", &c->kernels, error) &&

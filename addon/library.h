@@ -6,7 +6,6 @@
 
 struct Core {
   decltype(&gs_start) start;
-  decltype(&gs_abi_version) abiVersion;
   decltype(&gs_submit) submit;
   decltype(&gs_cancel) cancel;
   decltype(&gs_counters_page) countersPage;
@@ -20,7 +19,7 @@ struct Core {
 // The loaded core, or null before loadCore succeeded. Any thread.
 const Core *core();
 
-// Loads and starts the core unless that is done; blocks the JS thread for the load, once a process (DESIGN §9).
+// Loads and starts the core unless that is done; blocks the JS thread for the load, once a process.
 // Returns false with error filled in; a failed load may be tried again unless the library itself started.
 bool loadCore(const gs_settings &settings, gs_error *error);
 #endif

@@ -29,8 +29,7 @@ type Packer interface {
 	Finish() error
 }
 
-// TensorBuilder is the seed's DeviceTensorBuilder: it takes a tensor's elements in order into space of
-// their final size, and refuses too many or too few.
+// TensorBuilder takes a tensor's elements in order into space of their final size, and refuses too many or too few.
 type TensorBuilder struct {
 	spec     TensorSpec
 	packer   Packer

@@ -20,7 +20,7 @@ import (
 	"gguf-stream/goloader/tensor"
 )
 
-// Precision chooses the arithmetic of linear steps (DESIGN §6).
+// Precision chooses the arithmetic of linear steps.
 type Precision uint8
 
 // The precisions. Exact: 1 − cosine ≤ 1e-6 to the float64 forward pass; Fast: ≤ 1e-3.

@@ -65,7 +65,8 @@ main(process.argv.slice(2)).then(
   },
   (e) => {
     const usage = e instanceof UsageError || e instanceof SyntaxError || (e instanceof GgufError && e.kind === 'argument');
-    process.stderr.write(`gguf-stream: ${e.code ? `${e.code}: ` : ''}${e.message}\n${usage ? 'See gguf-stream --help\n' : ''}`);
+    process.stderr.write(`gguf-stream: ${e instanceof GgufError ? `${e.code}: ` : ''}${e.message}\n${usage ? 'See gguf-stream --help\n' : ''}`);
     process.exitCode = usage ? 2 : 1;
+    process.stdin.destroy(); // nobody reads on, and its writer may never end
   },
 );

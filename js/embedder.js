@@ -35,7 +35,7 @@ class Embedder extends EventEmitter {
   /** @type {ModelInfo | undefined} */
   #info;
   #closed = false;
-  #stop = new AbortController(); // ends a download
+  #stop = new AbortController(); // ends a download or a load
   /** @type {Promise<void> | undefined} */
   #closing;
   #queued = 0;
@@ -94,8 +94,8 @@ class Embedder extends EventEmitter {
     const { report } = listeners;
     /** @param {number} loadedBytes @param {number} totalBytes @param {string} tensor */
     const progress = (loadedBytes, totalBytes, tensor) => report({ phase: 'load', loadedBytes, totalBytes, tensor });
-    const stop = AbortSignal.any([listeners.signal, ...(signal ? [signal] : [])]);
-    const model = await resolveModel(named, { signal: AbortSignal.any([this.#stop.signal, stop]), onProgress: report });
+    const stop = AbortSignal.any([this.#stop.signal, listeners.signal, ...(signal ? [signal] : [])]);
+    const model = await resolveModel(named, { signal: stop, onProgress: report });
     const request = { path: model, precision, threads, device, memoryLimit, pooling, maxTokens };
     const { reply, target } = await call(Kind.open, { core: this.#core(), request, signal: stop, progress: wantsProgress ? progress : undefined, caller });
     if (this.#closed) {
@@ -249,8 +249,8 @@ class Embedder extends EventEmitter {
   /** @param {Caller} caller @param {string} text @param {object} [given] @param {boolean} [count] */
   async #tokenize(caller, text, given, count) {
     options.checkText(text, 'text', this.#options.maxTextBytes);
-    const { signal, ...request } = options.check(given, options.tokenizeOptions, 'options');
-    if (request.parseSpecial === undefined && this.#callDefaults.parseSpecial !== undefined) request.parseSpecial = this.#callDefaults.parseSpecial;
+    const { maxTokens: _, ...defaults } = options.pick(this.#callDefaults, options.tokenizeOptions);
+    const { signal, ...request } = { ...defaults, ...options.check(given, options.tokenizeOptions, 'options') };
     return call(Kind.tokenize, { target: await this.#target(signal, caller), texts: [text], request: { ...request, count }, signal, caller });
   }
 

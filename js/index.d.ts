@@ -76,7 +76,7 @@ export interface LoadOptions extends TextOptions {
   pooling?: 'mean' | 'cls' | 'last';
   /** Longest text in bytes of UTF-8. Default 1 MiB. */
   maxTextBytes?: number;
-  /** Texts that may wait; more reject with ERR_BUSY. Default 65,536. */
+  /** Texts that may wait; more reject with ERR_BUSY. Default, and at most, 65,536: all users of a model's weights share its queue. */
   maxQueuedTexts?: number;
   /** Aborts the load. */
   signal?: AbortSignal;
@@ -110,6 +110,11 @@ export interface VectorTypes {
   ubinary: Uint8Array;
 }
 
+/** What a vector of embedMany comes as. */
+export interface ManyTypes extends VectorTypes {
+  vectors: Float32Array;
+}
+
 export interface CallOptions extends TextOptions {
   /** The numbers of the vectors. Default 'float32'. */
   output?: VectorOutput;
@@ -125,7 +130,10 @@ export interface CallOptions extends TextOptions {
 export interface EmbedManyOptions extends Omit<CallOptions, 'output'> {
   /** The numbers of the vectors. 'vectors' is 'float32' (default); 'matrix' is 'float32' with `matrix: true`. */
   output?: VectorOutput | 'vectors' | 'matrix';
-  /** All vectors in one typed array, row after row. Default false. */
+  /**
+   * All vectors in one typed array, row after row. Default false. One of 64 KiB or more lies in the core's memory, which cannot be
+   * transferred to another thread: post a copy, as `matrix.slice()` is.
+   */
   matrix?: boolean;
 }
 
@@ -202,18 +210,18 @@ export class Embedder {
   embed<O extends VectorOutput = 'float32'>(text: string, options: CallOptions & { output?: O; details: true }): Promise<Details<VectorTypes[O]>>;
   embed<O extends VectorOutput = 'float32'>(text: string, options?: CallOptions & { output?: O }): Promise<VectorTypes[O]>;
   embedMany(texts: readonly string[], options: EmbedManyOptions & { output: 'matrix' }): Promise<Float32Array>;
-  embedMany<O extends VectorOutput = 'float32'>(
+  embedMany<O extends keyof ManyTypes = 'float32'>(
     texts: readonly string[],
     options: EmbedManyOptions & { output?: O; matrix: true },
-  ): Promise<VectorTypes[O]>;
-  embedMany<O extends VectorOutput = 'float32'>(
+  ): Promise<ManyTypes[O]>;
+  embedMany<O extends keyof ManyTypes = 'float32'>(
     texts: readonly string[],
-    options: EmbedManyOptions & { output?: O | 'vectors'; details: true },
-  ): Promise<Details<VectorTypes[O]>[]>;
-  embedMany<O extends VectorOutput = 'float32'>(
+    options: EmbedManyOptions & { output?: O; details: true },
+  ): Promise<Details<ManyTypes[O]>[]>;
+  embedMany<O extends keyof ManyTypes = 'float32'>(
     texts: readonly string[],
-    options?: EmbedManyOptions & { output?: O | 'vectors' },
-  ): Promise<VectorTypes[O][]>;
+    options?: EmbedManyOptions & { output?: O },
+  ): Promise<ManyTypes[O][]>;
   /** Vectors in the order of the texts, in bounded memory; reads on only as vectors are taken. */
   embedStream<O extends VectorOutput = 'float32'>(
     texts: Iterable<string> | AsyncIterable<string>,
@@ -223,7 +231,7 @@ export class Embedder {
     texts: Iterable<string> | AsyncIterable<string>,
     options?: CallOptions & { output?: O },
   ): AsyncGenerator<VectorTypes[O]>;
-  /** Token ids, special ones included, not cut unless maxTokens says so. */
+  /** Token ids of the text as it is embedded, prefix and special ones included, but not cut unless maxTokens says so. */
   tokenize(text: string, options?: TokenizeOptions): Promise<Uint32Array>;
   countTokens(text: string, options?: TokenizeOptions): Promise<number>;
   /** The cosine of two vectors. */
@@ -319,7 +327,7 @@ export class GgufFile implements AsyncIterable<[string, MetadataValue]> {
   /** What loading the file as a model would need, from the header alone. */
   plan(options?: { precision?: 'exact' | 'fast' }): Promise<MemoryPlan>;
   chunks(name: string): AsyncGenerator<TensorChunk>;
-  /** The tensor as float32, over memory outside V8's heap. */
+  /** The tensor as float32, over memory outside V8's heap (see {@link EmbedManyOptions.matrix}). */
   load(name: string): Promise<Float32Array>;
   close(): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;

@@ -116,7 +116,7 @@ const safeShare = 0.7;
 const criticalShare = 0.9;
 const lookEveryMs = 5;
 
-/** The watch over V8's heap (the seed's CrashPrevention). One per embedder; events 'heap-safe', 'heap-critical'. */
+/** The watch over V8's heap. One per embedder; events 'heap-safe', 'heap-critical'. */
 class CrashPrevention extends EventEmitter {
   #last = 0;
   #share = 0;

@@ -17,7 +17,7 @@ const callback = { expected: 'a function', ok: (v) => typeof v === 'function' };
 /** @type {Check} */
 const signal = {
   expected: 'an AbortSignal',
-  ok: (v) => typeof v === 'object' && v !== null && typeof v.aborted === 'boolean' && typeof v.addEventListener === 'function',
+  ok: (v) => typeof v?.aborted === 'boolean' && typeof v.throwIfAborted === 'function' && typeof v.addEventListener === 'function',
 };
 /** @param {number} lo @param {number} hi @returns {Check} */
 const integer = (lo, hi) => ({ expected: `an integer from ${lo} to ${hi}`, ok: (v) => Number.isInteger(v) && v >= lo && v <= hi });
@@ -45,7 +45,7 @@ const loadOptions = {
   memoryLimit: integer(1, Number.MAX_SAFE_INTEGER),
   pooling: oneOf('mean', 'cls', 'last'),
   maxTextBytes: integer(1, 1 << 30),
-  maxQueuedTexts: integer(1, 1 << 24),
+  maxQueuedTexts: integer(1, 65536), // the core's own bound of a model's queue
   signal,
   onProgress: callback,
   ...shared,
@@ -117,6 +117,11 @@ function check(options, table, what) {
   return out;
 }
 
+/** The options that a table names. @param {Record<string, any>} options @param {Table} table */
+function pick(options, table) {
+  return Object.fromEntries(Object.entries(options).filter(([name]) => Object.hasOwn(table, name)));
+}
+
 /** @param {unknown} value @param {string} name @param {number} maxBytes */
 function checkText(value, name, maxBytes) {
   if (typeof value !== 'string') throw argumentError(name, 'a string', value);
@@ -130,4 +135,4 @@ function checkPath(path, name) {
   if (typeof path !== 'string' || path === '' || path.includes('\0')) throw argumentError(name, "the path of a .gguf file, or a model's name", path);
 }
 
-module.exports = { loadOptions, callOptions, manyOptions, fileOptions, planOptions, tokenizeOptions, shared, check, checkText, checkPath };
+module.exports = { loadOptions, callOptions, manyOptions, fileOptions, planOptions, tokenizeOptions, shared, check, pick, checkText, checkPath };

@@ -15,19 +15,21 @@ function onAbort(signal, callback) {
     callback();
     return () => {};
   }
-  const callbacks = waiting.get(signal) ?? new Set();
-  if (!waiting.has(signal)) {
-    waiting.set(signal, callbacks);
-    signal.addEventListener(
-      'abort',
-      () => {
-        for (const c of callbacks) c();
-      },
-      { once: true },
-    );
-  }
+  const callbacks = waiting.get(signal) ?? listen(signal);
   callbacks.add(callback);
   return () => callbacks.delete(callback);
+}
+
+/** Not a part of onAbort: the listener would keep the first callback, and what that holds, as long as the signal lives. @param {AbortSignal} signal */
+function listen(signal) {
+  /** @type {Set<() => void>} */
+  const callbacks = new Set();
+  waiting.set(signal, callbacks);
+  const tellAll = () => {
+    for (const c of callbacks) c();
+  };
+  signal.addEventListener('abort', tellAll, { once: true });
+  return callbacks;
 }
 
 /**

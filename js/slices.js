@@ -1,7 +1,7 @@
 // Long lists and streams of texts, cut into slices. A slice is what one job takes: copying it holds the JS thread for
 // well under a millisecond, and its tokens stay small.
 
-const { onAbort } = require('./signals');
+const { onAbort, unlessAborted } = require('./signals');
 
 const sliceTexts = 256;
 const sliceUnits = 128 * 1024; // UTF-16
@@ -121,7 +121,7 @@ async function* inSlices(texts, signal, job) {
       if (!slicer.complete) events.push(slicer.next());
       if (free && !slicer.complete) events.push(slicer.patience());
       if (underWay.length > 0) events.push(underWay[0]);
-      const event = await Promise.race(events);
+      const event = await unlessAborted(Promise.race(events), signal); // the source may be silent for long
       if (event.step) slicer.put(event.step);
       else if (event.waited) start();
       else {

@@ -1,4 +1,4 @@
-// P8: the event loop stays free while 146 MB are loaded and 256 texts embedded, and where the JS thread spends its time. The least of three
+// The event loop stays free while 146 MB are loaded and 256 texts embedded, and where the JS thread spends its time. The least of three
 // runs counts: what other processes do to this one is not ours.
 
 const { execFileSync } = require('node:child_process');

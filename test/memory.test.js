@@ -1,4 +1,4 @@
-// P1–P6 on a model of 146 MB, loaded in a child process with its heap sampled through the whole load. The same
+// Memory on a model of 146 MB, loaded in a child process with its heap sampled through the whole load. The same
 // check over a deliberately heap-hungry loader must fail, so that it is known to bite.
 
 const { execFileSync } = require('node:child_process');

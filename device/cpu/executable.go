@@ -195,17 +195,18 @@ func (e *executable) reserve(n int64) error {
 		return nil
 	}
 	e.free()
-	release, err := e.device.config.Monitor.TryAllocate(n, math.MaxInt64, "activations")
+	grant, err := e.device.config.Monitor.TryAllocate(n, math.MaxInt64, "activations")
 	if err != nil {
 		return err
 	}
 	r, err := e.device.config.Ledger.Allocate(memory.Activations, n)
 	if err != nil {
-		release()
+		grant.Release()
 		return err
 	}
+	grant.Filled() // nearly: the batch that is waited for fills it next
 	r.AdviseHuge()
-	e.workspace, e.release = r, release
+	e.workspace, e.release = r, grant.Release
 	return nil
 }
 

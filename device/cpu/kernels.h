@@ -1,10 +1,10 @@
 /* What every kernel set provides, and the packed forms that the kernels read.
  *
- * All sets give the same bits (DESIGN §6): an output is one accumulator that walks k upwards; integer
- * sums are exact; float steps are the same sequence of IEEE operations with every fused multiply-add
- * stated; a reduction over a row uses 16 virtual lanes, folded in one fixed order. The functions are
- * written once, in kernels_body.h, over the inline operations that each set's file defines; a set may
- * replace any of them by hand as long as TestSetsGiveTheSameBits passes.
+ * All sets give the same bits: an output is one accumulator that walks k upwards; integer sums are exact;
+ * float steps are the same sequence of IEEE operations with every fused multiply-add stated; a reduction
+ * over a row uses 16 virtual lanes, folded in one fixed order. The functions are written once, in
+ * kernels_body.h, over the inline operations that each set's file defines; a set may replace any of them
+ * by hand as long as TestSetsGiveTheSameBits passes.
  *
  * Rows are float32, row-major; strides of float rows are in floats, all others in bytes. Nothing
  * allocates, sets errno or keeps state. Pointers do not alias unless said.

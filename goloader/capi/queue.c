@@ -52,8 +52,6 @@ void gs_add_kernel(const char *name, const char *needs, int selected) {
   kernel_count++;
 }
 
-uint32_t gs_abi_version(void) { return GS_ABI_VERSION; }
-
 void gs_submit(gs_job *job) {
   job->next = NULL;
   pthread_mutex_lock(&lock);

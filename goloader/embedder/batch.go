@@ -16,7 +16,7 @@ import (
 const (
 	// windowTokens: so many tokens of a request are tokenised ahead; 16 batches, among which lengths are sorted.
 	windowTokens = 16 * limits.BatchTokens
-	// maxActive requests have windows: 64 of 16,384 ids are 4 MiB of the Go heap (P3).
+	// maxActive requests have windows: 64 of 16,384 ids are 4 MiB of the Go heap.
 	maxActive = 64
 	// keptWindows wait for the next requests.
 	keptWindows = 4

@@ -322,11 +322,11 @@ func (f *File) Load(name string, cancelled *atomic.Uint32, allocate func(int64) 
 		return err
 	}
 	n, _ := t.Shape.Elements()
-	release, err := f.runtime.monitor.TryAllocate(n*4+stream.WorkingBytes, 0, name)
+	grant, err := f.runtime.monitor.TryAllocate(n*4+stream.WorkingBytes, 0, name)
 	if err != nil {
 		return err
 	}
-	defer release()
+	defer grant.Release()
 	out, err := allocate(n)
 	if err != nil {
 		return err

@@ -82,7 +82,8 @@ func (r *Runtime) acquire(o LoadOptions, cancelled *atomic.Uint32, progress stre
 			return m, shared, nil
 		}
 		r.release(m)
-		if !isCode(m.err, errs.Aborted) { // else all who waited before us left: begin anew
+		// another's load: all who waited for it left, or it was refused under a memory limit that is not ours
+		if !shared || !isCode(m.err, errs.Aborted) && !isCode(m.err, errs.MemoryLimit) {
 			return nil, false, m.err
 		}
 	}
@@ -160,11 +161,12 @@ func (r *Runtime) loadOpened(m *model, f *gguf.File, d device.Device, o LoadOpti
 	if err != nil {
 		return err
 	}
-	release, err := r.monitor.TryAllocate(plan.Total, o.MemoryLimit, "model")
+	grant, err := r.monitor.TryAllocate(plan.Total, o.MemoryLimit, "model")
 	if err != nil {
 		return err
 	}
-	m.onClose(release)
+	m.onClose(grant.Release)
+	defer grant.Filled()
 	m.config, m.layout = plan.config, plan.layout
 	if err := r.loadWeights(m, f, d, o.Precision); err != nil {
 		return err

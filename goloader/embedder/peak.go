@@ -27,7 +27,7 @@ type PeakShare struct {
 	TokensPerSec float64 `json:"tokensPerSec"` // of the thread's own time, without tokenizing
 }
 
-// peakShapes are DESIGN §12's: texts and tokens of each.
+// peakShapes: texts and tokens of each.
 var peakShapes = [][2]int{{32, 16}, {32, 128}}
 
 const peakRuns = 5 // at least, of which the median counts

@@ -4,7 +4,7 @@ import "math"
 
 // The rotary tables are float steps outside the kernels, so every operation here is rounded explicitly
 // (float64(…) forbids Go to fuse x·y+z) and no function of package math with a platform's own
-// assembly is used: the same bits on every machine (DESIGN §6).
+// assembly is used: the same bits on every machine.
 
 // fillRotary writes cos and sin of each position's angles: table[position][j] = (cos a, sin a) with
 // a = position · base^(−2j/headSize), j < headSize/2 (RoFormer, equation 15; arXiv 2104.09864).

@@ -136,11 +136,11 @@ func (c *Core) output(j *job) error {
 	if err := j.request(&m); err != nil {
 		return err
 	}
-	release, err := c.runtime.Monitor().TryAllocate(m.Bytes, 0, "output")
+	grant, err := c.runtime.Monitor().TryAllocate(m.Bytes, 0, "output")
 	if err != nil {
 		return err
 	}
-	defer release() // from here on the ledger counts it
+	defer grant.Release() // from here on the ledger counts it
 	_, err = j.Output(m.Bytes)
 	return err
 }

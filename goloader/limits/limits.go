@@ -1,7 +1,7 @@
 // Package limits holds every cap and size of the project, with its unit and its reason.
 package limits
 
-// Streaming (DESIGN P1, P2).
+// Streaming.
 const (
 	// ChunkBytes is the most that one read of tensor data takes from the file.
 	ChunkBytes = 65536

@@ -7,8 +7,7 @@ import (
 	"gguf-stream/goloader/limits"
 )
 
-// Guard is the seed's MemoryGuard: it refuses single heap allocations that would hurt the host. Large
-// data belongs into a Region.
+// Guard refuses single heap allocations that would hurt the host. Large data belongs into a Region.
 type Guard struct{}
 
 // Check refuses a heap allocation over limits.HeapAllocationBytes.

@@ -8,7 +8,7 @@
 //	                              needed, available                   page of atomics, read by C
 //
 // The page is the one place where Go and C meet without a call: JavaScript's memory() is answered by C
-// from it (DESIGN §9). Regions are freed in the reverse order of their making by whoever made them.
+// from it. Regions are freed in the reverse order of their making by whoever made them.
 package memory
 
 import (

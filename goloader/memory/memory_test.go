@@ -3,7 +3,9 @@ package memory
 import (
 	"errors"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 	"unsafe"
 
 	"github.com/stretchr/testify/require"
@@ -18,7 +20,7 @@ func newLedger(t *testing.T) *Ledger {
 	return l
 }
 
-func TestGuardRefusesWithTheSeedsWords(t *testing.T) {
+func TestGuardRefusesInItsOwnWords(t *testing.T) {
 	require.NoError(t, Guard{}.Check(limits.HeapAllocationBytes))
 	err := Guard{}.Check(limits.HeapAllocationBytes + 1)
 	require.Equal(t, "BLOCKED: Allocation 10485761 bytes exceeds 10MB limit. This prevents V8 heap crashes.", errs.From(err).Message)
@@ -84,11 +86,11 @@ func TestMonitorGrantsNoMoreThanTheLeastBound(t *testing.T) {
 	require.Contains(t, err.Error(), "700")
 	require.Contains(t, err.Error(), "cgroup")
 	left = nil
-	release, err := m.TryAllocate(600, 1000, "model")
+	grant, err := m.TryAllocate(600, 1000, "model")
 	require.NoError(t, err)
 	require.False(t, m.CanAllocate(401, 1000))
-	release()
-	release()
+	grant.Release()
+	grant.Release()
 	require.True(t, m.CanAllocate(1000, 1000))
 	require.False(t, m.CanAllocate(limits.DefaultBudgetBytes+1, 0))
 	require.True(t, m.CanAllocate(limits.DefaultBudgetBytes+1, 8<<30), "an option lifts the default")
@@ -97,19 +99,53 @@ func TestMonitorGrantsNoMoreThanTheLeastBound(t *testing.T) {
 func TestConcurrentGrantsNeverExceed(t *testing.T) {
 	l := newLedger(t)
 	m := ForNodejs(l).WithLimits(func() []SystemLimit { return nil })
+	var granted atomic.Int64
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Go(func() {
 			for range 200 {
-				if release, err := m.TryAllocate(30, 100, "x"); err == nil {
-					if l.Counters().Reserved.Load() > 100 {
+				if grant, err := m.TryAllocate(30, 100, "x"); err == nil {
+					if granted.Add(30) > 100 {
 						t.Error("more granted than there is")
 					}
-					release()
+					granted.Add(-30)
+					grant.Release()
 				}
 			}
 		})
 	}
 	wg.Wait()
 	require.Zero(t, l.Counters().Reserved.Load())
+}
+
+// The system leaves 1000 bytes, less what is written to.
+func TestGrantsThatAreNotFilledAreTakenOffWhatTheSystemLeaves(t *testing.T) {
+	var written atomic.Int64
+	l := newLedger(t)
+	m := ForNodejs(l).WithLimits(func() []SystemLimit { return []SystemLimit{{"cgroup", 1000 - written.Load()}} })
+	first, err := m.TryAllocate(600, 0, "first")
+	require.NoError(t, err)
+	require.EqualValues(t, 400, l.Counters().System.Load(), "what JavaScript sees")
+	require.False(t, m.CanAllocate(401, 0))
+
+	second := make(chan error)
+	go func() {
+		grant, err := m.TryAllocate(500, 0, "second")
+		if err == nil {
+			grant.Release()
+		}
+		second <- err
+	}()
+	select {
+	case err := <-second:
+		t.Fatal("granted or refused before it is known what the first one leaves:", err)
+	case <-time.After(20 * time.Millisecond):
+	}
+	written.Store(300) // the first one needed less in the end
+	first.Filled()
+	require.NoError(t, <-second)
+	first.Release()
+	require.Zero(t, l.Counters().Reserved.Load())
+	_, err = m.TryAllocate(701, 0, "third")
+	require.Equal(t, errs.MemoryLimit, errs.From(err).Code)
 }

@@ -11,9 +11,8 @@ import (
 // smallestSubBlock is the fewest elements that share a scale in any codes form.
 const smallestSubBlock = 16
 
-// ChunkProcessor (the seed's QuantizationDecoder) decodes chunks into one reused buffer of
-// limits.DecodeElements float32, viewed as floats or, for devices that take them, as codes with their
-// scales and mins.
+// ChunkProcessor decodes chunks into one reused buffer of limits.DecodeElements float32, viewed as floats or,
+// for devices that take them, as codes with their scales and mins.
 type ChunkProcessor struct {
 	floats []float32
 	codes  []int8

@@ -67,15 +67,17 @@ async function* texts(v, args) {
     yield* args;
     return;
   }
-  const inputs = v.file ? v.file.map((/** @type {string} */ f) => fs.createReadStream(f)) : [process.stdin];
-  for (const input of inputs) {
+  for (const file of v.file ?? [undefined]) {
+    const input = file === undefined ? process.stdin : fs.createReadStream(file);
+    const lines = readline.createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY });
     /** @type {Error | undefined} */
     let failed;
-    input.once('error', (/** @type {Error} */ e) => {
+    const fail = (/** @type {Error} */ e) => {
       failed = e;
       lines.close();
-    });
-    const lines = readline.createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY });
+    };
+    input.on('error', fail);
+    lines.on('error', fail); // readline tells the input's once more
     for await (const line of lines) if (!v.jsonl || line.trim() !== '') yield textOf(line, v.jsonl);
     if (failed) throw failed;
   }

@@ -1,4 +1,4 @@
-// Environments that go away (R8 to R13), handles that are closed, forgotten or left open, and where work runs (R14).
+// Environments that go away, handles that are closed, forgotten or left open, and where work runs.
 
 const { execFileSync } = require('node:child_process');
 const path = require('node:path');

@@ -1,4 +1,4 @@
-// Limits of the system (P6, R16): refused before allocation with needed and available bytes, or it works; never the end of the process.
+// Limits of the system: refused before allocation with needed and available bytes, or it works; never the end of the process.
 
 const { execFileSync, spawnSync } = require('node:child_process');
 const fs = require('node:fs');

@@ -1,4 +1,4 @@
-// Realms (R19, R20): results belong to the wrapper's realm, under jest, vitest's pools, vm contexts, import and require, and in two
+// Realms: results belong to the wrapper's realm, under jest, vitest's pools, vm contexts, import and require, and in two
 // copies of the package.
 
 const { spawnSync, execFileSync } = require('node:child_process');

@@ -1,4 +1,4 @@
-// Signals and children (R1 to R4, R6): libuv's handlers never run on a goroutine's stack, the host keeps what is its own.
+// Signals and children: libuv's handlers never run on a goroutine's stack, the host keeps what is its own.
 
 const fs = require('node:fs');
 const os = require('node:os');
