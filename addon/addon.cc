@@ -18,7 +18,7 @@ namespace {
   throw error;
 }
 
-// load(kernels, threads)
+// load(kernels, threads, external): whether this environment gets large results as external ArrayBuffers
 void load(const Napi::CallbackInfo &info) {
   gs_settings settings = {};
   gs_error error = {};
@@ -28,6 +28,7 @@ void load(const Napi::CallbackInfo &info) {
            info[0].As<Napi::String>().Utf8Value().c_str());
   setCallbacks(&settings);
   if (!loadCore(settings, &error)) throwError(info.Env(), error);
+  if (info[2].ToBoolean()) allowExternal(info.Env());
 }
 
 // counters() → numbers by name; all 0 before the core is loaded

@@ -28,6 +28,7 @@ struct Environment {
   uint32_t nextId = 0;
   uint32_t pending = 0;           // JS thread: the event loop is kept while > 0
   int64_t reserved = 0;           // JS thread: bytes
+  bool external = false;          // JS thread; see allowExternal
   std::atomic<int> references{1}; // the environment's and one per call
   gs_job end = {}; // the last job, which closes what this environment has opened and left open
 };
@@ -114,11 +115,11 @@ void finalizeOutput(napi_env, void *data, void *size) {
   core()->outputFree(data, reinterpret_cast<uintptr_t>(size));
 }
 
-// The output as an ArrayBuffer: external where it is large and allowed, else a copy (Electron, or an environment that
-// goes down).
-bool arrayBuffer(napi_env env, gs_output *output, napi_value *value) {
+// The output as an ArrayBuffer: external where it is large and allowed, else a copy (workers, Electron, or an environment
+// that goes down).
+bool arrayBuffer(napi_env env, bool external, gs_output *output, napi_value *value) {
   void *size = reinterpret_cast<void *>(static_cast<uintptr_t>(output->size));
-  if (output->size >= kExternalBytes &&
+  if (external && output->size >= kExternalBytes &&
       napi_create_external_arraybuffer(env, output->data, output->size, finalizeOutput, size,
                                        value) == napi_ok) {
     output->data = nullptr;
@@ -152,7 +153,7 @@ bool results(napi_env env, Call *c, napi_value *v) { // error, reply, output
   if (j->status) return errorObject(env, j->error, &v[0]);
   if (j->reply && napi_create_string_utf8(env, j->reply, j->reply_size, &v[1]) != napi_ok)
     return false;
-  return !j->output.data || arrayBuffer(env, &j->output, &v[2]);
+  return !j->output.data || arrayBuffer(env, c->environment->external, &j->output, &v[2]);
 }
 
 // The host has no room for the result: the caller is told so instead of waiting for ever.
@@ -312,6 +313,10 @@ bool setUpJobs(napi_env env) {
          napi_unref_threadsafe_function(env, e->back) == napi_ok &&
          napi_set_instance_data(env, e, nullptr, nullptr) == napi_ok &&
          napi_add_env_cleanup_hook(env, environmentEnds, e) == napi_ok;
+}
+
+void allowExternal(napi_env env) {
+  if (Environment *e = environmentOf(env)) e->external = true;
 }
 
 // Copies the arguments of submit into a call; what was made stays the call's when one fails.

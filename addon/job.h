@@ -7,6 +7,10 @@
 // Makes what jobs need in this environment; called once per environment.
 bool setUpJobs(napi_env env);
 
+// Large results are external ArrayBuffers from here on. Only where the environment ends with the process: a worker's end
+// frees their memory, even where ArrayBuffer.prototype.transfer has given it to another thread.
+void allowExternal(napi_env env);
+
 // submit(kind, handle, request, texts, callback, progress) → job id
 Napi::Value submit(const Napi::CallbackInfo &info);
 // cancel(id)

@@ -7,10 +7,10 @@ const { CrashPrevention, MemoryGuard, memoryReport } = require('./memory');
 const { resolveModel } = require('./hub/resolve');
 const options = require('./options');
 const { checkSettings, outputs, quantizeRows } = require('./quantize');
-const { fitOneSlice, inSlices } = require('./slices');
+const { fitOneSlice, inSlices, mostQueued } = require('./slices');
 
 /**
- * @import { CallOptions, EmbedManyOptions, LoadOptions, LoadProgress, ModelInfo, Details } from './index.js'
+ * @import { CallOptions, CosineVector, EmbedManyOptions, LoadOptions, LoadProgress, ModelInfo, Details } from './index.js'
  * @import { Target } from './native'
  * @import { Numbers } from './quantize'
  * @import { Caller } from './errors'
@@ -175,11 +175,12 @@ class Embedder extends EventEmitter {
     for (let i = 0; i < list.length; i++) options.checkText(list[i], `texts[${i}]`, this.#options.maxTextBytes);
     const matrix = o.matrix || o.output === 'matrix';
     if (o.details && matrix) throw argumentError('details', 'absent with a matrix', true);
-    this.#enqueue(list.length);
+    const queued = Math.min(list.length, mostQueued); // the rest waits in the caller's list, in nobody's way
+    this.#enqueue(queued);
     try {
       return matrix ? await this.#matrix(list, o, caller) : await this.#vectors(list, o, caller);
     } finally {
-      this.#queued -= list.length;
+      this.#queued -= queued;
     }
   }
 
@@ -266,7 +267,7 @@ class Embedder extends EventEmitter {
     return /** @type {number} */ (reply.counts[0]);
   }
 
-  /** @param {Float32Array} a @param {Float32Array} b */
+  /** @param {CosineVector} a @param {CosineVector} b */
   similarity(a, b) {
     return similarity(a, b);
   }
@@ -312,14 +313,19 @@ function part({ scales, tokens, truncated }, vector, i) {
   return tokens && truncated ? { vector, tokens: tokens[i], truncated: truncated[i], ...(scales && { scale: scales[i] }) } : vector;
 }
 
+const cosineVector = 'a Float32Array, Float64Array or Int8Array';
+
+/** Codes with a zero elsewhere, and bits, have no meaningful cosine. @param {unknown} v @returns {v is CosineVector} */
+const isCosineVector = (v) => /^\[object (Float32|Float64|Int8)Array\]$/.test(Object.prototype.toString.call(v));
+
 /**
  * The cosine of two vectors of one length.
- * @param {Float32Array} a
- * @param {Float32Array} b
+ * @param {CosineVector} a
+ * @param {CosineVector} b
  */
 function similarity(a, b) {
-  if (!ArrayBuffer.isView(a)) throw argumentError('a', 'a Float32Array', a);
-  if (!ArrayBuffer.isView(b) || a.length !== b.length) throw argumentError('b', `a Float32Array of ${a.length} values`, b);
+  if (!isCosineVector(a)) throw argumentError('a', cosineVector, a);
+  if (!isCosineVector(b) || a.length !== b.length) throw argumentError('b', `${cosineVector} of ${a.length} values`, b);
   let dot = 0;
   let aa = 0;
   let bb = 0;
@@ -333,11 +339,11 @@ function similarity(a, b) {
 
 /**
  * An embedder; nothing is loaded before its first use.
- * @param {string | LoadOptions} [given]
+ * @param {string | URL | LoadOptions} [given]
  */
 function loadEmbedder(given) {
-  const checked = options.check(typeof given === 'string' ? { model: given } : given, options.loadOptions, 'options');
-  if (checked.model !== undefined) options.checkPath(checked.model, 'model');
+  const checked = options.check(options.loadOptions.model.ok(given) ? { model: given } : given, options.loadOptions, 'options');
+  if (checked.model !== undefined) checked.model = options.checkModel(checked.model, 'model');
   return new Embedder(checked);
 }
 

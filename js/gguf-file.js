@@ -158,13 +158,13 @@ class GgufFile {
 
 /**
  * Opens a file's header.
- * @param {string} file
+ * @param {string | URL} file
  * @param {object} [given]
  */
 async function openGguf(file, given) {
-  options.checkPath(file, 'path');
+  const model = options.checkModel(file, 'path');
   const { signal } = options.check(given, options.fileOptions, 'options');
-  const { reply, target } = await call(Kind.fileOpen, { request: { path: await resolveModel(file, { signal }) }, signal });
+  const { reply, target } = await call(Kind.fileOpen, { request: { path: await resolveModel(model, { signal }) }, signal });
   return new GgufFile(/** @type {Target} */ (target), reply.info, signal);
 }
 

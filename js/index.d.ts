@@ -52,12 +52,12 @@ export interface TextOptions {
 
 export interface LoadOptions extends TextOptions {
   /**
-   * Path of a .gguf file (the first part of a split one), or a name on the Hugging Face hub: 'hf:owner/repo[@revision][:file-or-quant]'
+   * Path or file: URL of a .gguf file (the first part of a split one), or a name on the Hugging Face hub: 'hf:owner/repo[@revision][:file-or-quant]'
    * or a short name as 'nomic-embed-text-v1.5[:Q4_K_M]', Q8_0 if no quant is named. It is downloaded once into the Hugging Face cache
    * (by the package @huggingface/hub, which you install) and then used without a question to the hub; `gguf-stream pull` asks anew.
    * Default: the bundled all-MiniLM-L6-v2 Q8_0.
    */
-  model?: string;
+  model?: string | URL;
   /** 'exact' (default): 1 − cosine ≤ 1e-6 to the model's float64 forward pass; 'fast': ≤ 1e-3. */
   precision?: 'exact' | 'fast';
   /** Most threads of a call. Default: the usable cores. */
@@ -101,18 +101,23 @@ export interface LoadProgress {
  */
 export type VectorOutput = 'float32' | 'int8' | 'uint8' | 'binary' | 'ubinary';
 
+/** Arrays over an ArrayBuffer, which may be transferred; TypeScript before 5.7 has no name for that. */
+type Floats = ReturnType<Float32ArrayConstructor['from']>;
+type SignedBytes = ReturnType<Int8ArrayConstructor['from']>;
+type Bytes = ReturnType<Uint8ArrayConstructor['from']>;
+
 /** What each {@link VectorOutput} comes as. */
 export interface VectorTypes {
-  float32: Float32Array;
-  int8: Int8Array;
-  uint8: Uint8Array;
-  binary: Int8Array;
-  ubinary: Uint8Array;
+  float32: Floats;
+  int8: SignedBytes;
+  uint8: Bytes;
+  binary: SignedBytes;
+  ubinary: Bytes;
 }
 
 /** What a vector of embedMany comes as. */
 export interface ManyTypes extends VectorTypes {
-  vectors: Float32Array;
+  vectors: Floats;
 }
 
 export interface CallOptions extends TextOptions {
@@ -131,8 +136,8 @@ export interface EmbedManyOptions extends Omit<CallOptions, 'output'> {
   /** The numbers of the vectors. 'vectors' is 'float32' (default); 'matrix' is 'float32' with `matrix: true`. */
   output?: VectorOutput | 'vectors' | 'matrix';
   /**
-   * All vectors in one typed array, row after row. Default false. One of 64 KiB or more lies in the core's memory, which cannot be
-   * transferred to another thread: post a copy, as `matrix.slice()` is.
+   * All vectors in one typed array, row after row. Default false. On the main thread one of 64 KiB or more lies in the core's memory,
+   * which cannot be transferred to another thread: post a copy, as `matrix.slice()` is.
    */
   matrix?: boolean;
 }
@@ -208,20 +213,28 @@ export class Embedder {
   /** Loads now. A failed load may be tried again. */
   ready(): Promise<this>;
   embed<O extends VectorOutput = 'float32'>(text: string, options: CallOptions & { output?: O; details: true }): Promise<Details<VectorTypes[O]>>;
-  embed<O extends VectorOutput = 'float32'>(text: string, options?: CallOptions & { output?: O }): Promise<VectorTypes[O]>;
-  embedMany(texts: readonly string[], options: EmbedManyOptions & { output: 'matrix' }): Promise<Float32Array>;
+  embed<O extends VectorOutput = 'float32'>(text: string, options?: CallOptions & { output?: O; details?: false }): Promise<VectorTypes[O]>;
+  embed<O extends VectorOutput = 'float32'>(
+    text: string,
+    options: CallOptions & { output?: O },
+  ): Promise<VectorTypes[O] | Details<VectorTypes[O]>>;
+  embedMany(texts: readonly string[], options: EmbedManyOptions & { output: 'matrix' }): Promise<Floats>;
   embedMany<O extends keyof ManyTypes = 'float32'>(
     texts: readonly string[],
     options: EmbedManyOptions & { output?: O; matrix: true },
   ): Promise<ManyTypes[O]>;
   embedMany<O extends keyof ManyTypes = 'float32'>(
     texts: readonly string[],
-    options: EmbedManyOptions & { output?: O; details: true },
+    options: EmbedManyOptions & { output?: O; matrix?: false; details: true },
   ): Promise<Details<ManyTypes[O]>[]>;
   embedMany<O extends keyof ManyTypes = 'float32'>(
     texts: readonly string[],
-    options?: EmbedManyOptions & { output?: O },
+    options?: EmbedManyOptions & { output?: O; matrix?: false; details?: false },
   ): Promise<ManyTypes[O][]>;
+  embedMany(
+    texts: readonly string[],
+    options: EmbedManyOptions,
+  ): Promise<VectorTypes[VectorOutput] | VectorTypes[VectorOutput][] | Details<VectorTypes[VectorOutput]>[]>;
   /** Vectors in the order of the texts, in bounded memory; reads on only as vectors are taken. */
   embedStream<O extends VectorOutput = 'float32'>(
     texts: Iterable<string> | AsyncIterable<string>,
@@ -229,13 +242,17 @@ export class Embedder {
   ): AsyncGenerator<Details<VectorTypes[O]>>;
   embedStream<O extends VectorOutput = 'float32'>(
     texts: Iterable<string> | AsyncIterable<string>,
-    options?: CallOptions & { output?: O },
+    options?: CallOptions & { output?: O; details?: false },
   ): AsyncGenerator<VectorTypes[O]>;
+  embedStream<O extends VectorOutput = 'float32'>(
+    texts: Iterable<string> | AsyncIterable<string>,
+    options: CallOptions & { output?: O },
+  ): AsyncGenerator<VectorTypes[O] | Details<VectorTypes[O]>>;
   /** Token ids of the text as it is embedded, prefix and special ones included, but not cut unless maxTokens says so. */
-  tokenize(text: string, options?: TokenizeOptions): Promise<Uint32Array>;
+  tokenize(text: string, options?: TokenizeOptions): Promise<ReturnType<Uint32ArrayConstructor['from']>>;
   countTokens(text: string, options?: TokenizeOptions): Promise<number>;
-  /** The cosine of two vectors. */
-  similarity(a: Float32Array, b: Float32Array): number;
+  /** The cosine of two vectors, see {@link similarity}. */
+  similarity(a: CosineVector, b: CosineVector): number;
   /** Undefined before the model is loaded. */
   readonly info: ModelInfo | undefined;
   memory(): MemoryReport;
@@ -249,11 +266,14 @@ export class Embedder {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-/** An embedder; returns at once. A string is the model's path or name. */
-export function loadEmbedder(options?: string | LoadOptions): Embedder;
+/** An embedder; returns at once. A string is the model's path or name, a URL a file's. */
+export function loadEmbedder(options?: string | URL | LoadOptions): Embedder;
+
+/** Numbers whose cosine means something: not those of 'uint8', 'binary' and 'ubinary'. */
+export type CosineVector = Float32Array | Float64Array | Int8Array;
 
 /** The cosine of two vectors of one length; 0 when one of them is all zeros. */
-export function similarity(a: Float32Array, b: Float32Array): number;
+export function similarity(a: CosineVector, b: CosineVector): number;
 
 /** A float32 vector in other numbers, as the option `output` gives them. */
 export function quantize<O extends VectorOutput>(
@@ -328,13 +348,13 @@ export class GgufFile implements AsyncIterable<[string, MetadataValue]> {
   plan(options?: { precision?: 'exact' | 'fast' }): Promise<MemoryPlan>;
   chunks(name: string): AsyncGenerator<TensorChunk>;
   /** The tensor as float32, over memory outside V8's heap (see {@link EmbedManyOptions.matrix}). */
-  load(name: string): Promise<Float32Array>;
+  load(name: string): Promise<Floats>;
   close(): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-/** Opens a .gguf file by its path or by its name on the hub, as {@link LoadOptions.model}. */
-export function openGguf(path: string, options?: { signal?: AbortSignal }): Promise<GgufFile>;
+/** Opens a .gguf file by its path, file: URL or name on the hub, as {@link LoadOptions.model}. */
+export function openGguf(path: string | URL, options?: { signal?: AbortSignal }): Promise<GgufFile>;
 
 /** Grants bytes against the process's budget, which it shares with the core. */
 export class MemoryMonitor {

@@ -2,6 +2,7 @@
 // promise of this realm; the job kinds and messages are those of goloader/capi/gguf_stream.h.
 
 const path = require('node:path');
+const { isMainThread } = require('node:worker_threads');
 const { platforms, libc } = require('./platforms');
 const { nativeFiles } = require('./locate');
 const { onAbort } = require('./signals');
@@ -12,7 +13,7 @@ const { GgufError, fromNative, callerStack, lostError } = require('./errors');
  * @typedef {{ reply: any, output: ArrayBuffer | undefined, target: Target | undefined }} Result
  * @typedef {(loaded: number, total: number, tensor: string) => void} Progress
  * @typedef {{ core: Core, epoch: number | undefined, handle: number }} Target what a handle belongs to
- * @typedef {Core & { load: (kernels: string, threads: number) => void }} Addon
+ * @typedef {Core & { load: (kernels: string, threads: number, external: boolean) => void }} Addon
  */
 
 /**
@@ -105,7 +106,7 @@ function native() {
   const a = requireAddon(tried);
   if (!a) return processCore(tried);
   try {
-    a.load(process.env.GGUF_STREAM_KERNELS ?? '', 0);
+    a.load(process.env.GGUF_STREAM_KERNELS ?? '', 0, isMainThread);
   } catch (e) {
     const error = /** @type {any} */ (e);
     throw error.code ? fromNative(error, undefined) : e;
@@ -173,7 +174,10 @@ function call(kind, c = {}) {
       },
       c.progress,
     );
-    forget = onAbort(signal, () => core.cancel(id));
+    forget = onAbort(signal, () => {
+      core.cancel(id);
+      if (!closers[kind]) reject(signal?.reason); // the core may be long in coming to it; what it opens is closed first
+    });
   });
 }
 

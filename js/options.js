@@ -1,5 +1,6 @@
 // All checks of arguments, as tables: name → check. They run before the first await of every call.
 
+const { fileURLToPath } = require('node:url');
 const { argumentError, GgufError } = require('./errors');
 const { isFloat32Array, outputs } = require('./quantize');
 
@@ -19,6 +20,8 @@ const signal = {
   expected: 'an AbortSignal',
   ok: (v) => typeof v?.aborted === 'boolean' && typeof v.throwIfAborted === 'function' && typeof v.addEventListener === 'function',
 };
+/** Also of another realm's. @param {any} v */
+const isFileUrl = (v) => Object.prototype.toString.call(v) === '[object URL]' && v.protocol === 'file:';
 /** @param {number} lo @param {number} hi @returns {Check} */
 const integer = (lo, hi) => ({ expected: `an integer from ${lo} to ${hi}`, ok: (v) => Number.isInteger(v) && v >= lo && v <= hi });
 /** @param {...string} names @returns {Check} */
@@ -37,7 +40,7 @@ const shared = {
 
 /** @type {Table} */
 const loadOptions = {
-  model: text,
+  model: { expected: 'a string or a file: URL', ok: (v) => text.ok(v) || isFileUrl(v) },
   precision: oneOf('exact', 'fast'),
   threads: integer(1, 1024),
   device: oneOf('auto', 'cpu'),
@@ -91,6 +94,13 @@ function nearest(name, names) {
   return names.reduce((best, n) => (distance(name, n) < distance(name, best) ? n : best));
 }
 
+/** An object of options, of any realm: a Promise or a URL has none, and would be taken for the defaults. @param {unknown} v @returns {v is object} */
+function isPlain(v) {
+  if (typeof v !== 'object' || v === null || Array.isArray(v)) return false;
+  const prototype = Object.getPrototypeOf(v);
+  return prototype === null || Object.getPrototypeOf(prototype) === null;
+}
+
 /**
  * A checked plain copy of options; undefined values count as absent.
  * @param {unknown} options
@@ -100,7 +110,7 @@ function nearest(name, names) {
  */
 function check(options, table, what) {
   if (options === undefined) return {};
-  if (typeof options !== 'object' || options === null || Array.isArray(options)) throw argumentError(what, 'an object', options);
+  if (!isPlain(options)) throw argumentError(what, 'a plain object', options);
   /** @type {Record<string, any>} */
   const out = {};
   for (const name of Object.keys(options)) {
@@ -130,9 +140,11 @@ function checkText(value, name, maxBytes) {
     throw argumentError(name, `at most ${maxBytes} bytes of UTF-8 (maxTextBytes)`, value);
 }
 
-/** @param {unknown} path @param {string} name */
-function checkPath(path, name) {
-  if (typeof path !== 'string' || path === '' || path.includes('\0')) throw argumentError(name, "the path of a .gguf file, or a model's name", path);
+/** A model's path or name. @param {unknown} model @param {string} name @returns {string} */
+function checkModel(model, name) {
+  const path = isFileUrl(model) ? fileURLToPath(/** @type {URL} */ (model)) : model;
+  if (typeof path !== 'string' || path === '' || path.includes('\0')) throw argumentError(name, "the path of a .gguf file, or a model's name", model);
+  return path;
 }
 
-module.exports = { loadOptions, callOptions, manyOptions, fileOptions, planOptions, tokenizeOptions, shared, check, pick, checkText, checkPath };
+module.exports = { loadOptions, callOptions, manyOptions, fileOptions, planOptions, tokenizeOptions, shared, check, pick, checkText, checkModel };

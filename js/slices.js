@@ -6,6 +6,7 @@ const { onAbort, unlessAborted } = require('./signals');
 const sliceTexts = 256;
 const sliceUnits = 128 * 1024; // UTF-16
 const slicesUnderWay = 2; // one computes, one waits
+const mostQueued = slicesUnderWay * sliceTexts; // of one list's or stream's texts
 
 /** @param {readonly string[]} texts */
 function fitOneSlice(texts) {
@@ -137,4 +138,4 @@ async function* inSlices(texts, signal, job) {
   }
 }
 
-module.exports = { fitOneSlice, inSlices };
+module.exports = { fitOneSlice, inSlices, mostQueued };

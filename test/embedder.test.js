@@ -1,6 +1,7 @@
 const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
+const { pathToFileURL } = require('node:url');
 const { Worker } = require('node:worker_threads');
 const { loadEmbedder, openGguf, GgufError, MemoryMonitor, MemoryGuard, CrashPrevention, memoryReport, kernels, version } = require('..');
 const golden = require('./golden');
@@ -158,6 +159,10 @@ describe('embed', () => {
     expect(v).toHaveLength(128);
     expect(embedder.similarity(v, v)).toBeCloseTo(1, 6);
     expect(() => embedder.similarity(v, new Float32Array(3))).toThrow(GgufError);
+    const codes = await embedder.embed('cats', { dimensions: 128, output: 'int8' });
+    expect(embedder.similarity(codes, codes)).toBeCloseTo(1, 6);
+    const bits = await embedder.embed('cats', { output: 'ubinary' });
+    expect(() => embedder.similarity(bits, bits)).toThrow(/a must be a Float32Array, Float64Array or Int8Array/);
   });
 
   test.each([
@@ -166,7 +171,9 @@ describe('embed', () => {
     ['x', { dimensions: Number.NaN }, /dimensions must be an integer/],
     ['x', { normalize: null }, /normalize must be true or false; received null/],
     ['x', { signal: {} }, /signal must be an AbortSignal/],
-    ['x', null, /options must be an object/],
+    ['x', { signal: Object.assign(new EventTarget(), { aborted: false }) }, /signal must be an AbortSignal/],
+    ['x', null, /options must be a plain object/],
+    ['x', new Map([['dimensions', 3]]), /options must be a plain object/],
     ['x'.repeat(1 << 21), undefined, /maxTextBytes/],
   ])('argument %#', async (text, options, message) => {
     await expect(embedder.embed(text, options)).rejects.toThrow(message);
@@ -180,6 +187,20 @@ describe('embed', () => {
     setTimeout(() => c.abort(new Error('enough')), 20);
     await expect(pending).rejects.toThrow('enough');
     expect(await embedder.embed('still works')).toHaveLength(384);
+  });
+
+  test('an abort ends a stream whose source is silent, and a call that waits for its turn', async () => {
+    async function* silent() {
+      yield 'a text';
+      await new Promise((r) => setTimeout(r, 20000).unref());
+    }
+    await expect(drain(embedder.embedStream(silent(), { signal: AbortSignal.timeout(200) }))).rejects.toMatchObject({ name: 'TimeoutError' });
+    const stop = new AbortController();
+    const calls = Array.from({ length: 8 }, () => embedder.embedMany(Array(200).fill('many words '.repeat(100)), { signal: stop.signal }));
+    const ended = Promise.allSettled(calls).then(() => 'ended');
+    await new Promise((r) => setTimeout(r, 50)); // by now the core has them
+    stop.abort();
+    expect(await Promise.race([ended, new Promise((r) => setImmediate(r))])).toBe('ended');
   });
 
   test('64 concurrent calls with signals firing at random', async () => {
@@ -221,6 +242,22 @@ describe('embed', () => {
     expect(await first).toHaveLength(3);
     expect(await small.embed('d')).toHaveLength(384);
     await small.close();
+    expect(() => loadEmbedder({ maxQueuedTexts: 65537 })).toThrow(/maxQueuedTexts must be an integer from 1 to 65536/);
+  });
+
+  test('a list of more texts than may be queued leaves room for other calls', async () => {
+    const stop = new AbortController();
+    const long = embedder.embedMany(Array(65536).fill('x'), { signal: stop.signal });
+    expect(await embedder.embed('a query')).toHaveLength(384);
+    stop.abort();
+    await expect(long).rejects.toMatchObject({ name: 'AbortError' });
+  });
+
+  test('tokens are counted as they are embedded, with the prefix of the embedder', async () => {
+    const prefixed = loadEmbedder({ prefix: 'some words in front: ', maxTokens: 3 });
+    expect(await prefixed.countTokens('text')).toBe(await embedder.countTokens('some words in front: text'));
+    expect(await prefixed.countTokens('text', { prefix: '' })).toBe(3);
+    await prefixed.close();
   });
 });
 
@@ -234,6 +271,26 @@ describe('a life', () => {
     expect(e.info).toMatchObject({ architecture: 'bert', hiddenSize: 384, pooling: 'mean', precision: 'exact' });
     await Promise.all([e.close(), e.close()]);
     await expect(e.embed('x')).rejects.toMatchObject({ code: 'ERR_CLOSED' });
+  });
+
+  test('a model by its URL; what is no option, path or URL is refused', async () => {
+    const e = loadEmbedder(pathToFileURL(model));
+    expect(await e.embed('x')).toHaveLength(384);
+    await e.close();
+    const file = await openGguf(pathToFileURL(model));
+    await file.close();
+    for (const given of [Promise.resolve(model), new Date(), new URL('https://example.org/model.gguf')])
+      expect(() => loadEmbedder(given)).toThrow(expect.objectContaining({ code: 'ERR_ARGUMENT', message: expect.stringContaining('a plain object') }));
+  });
+
+  test('a load refused under the memoryLimit of another does not fail ours', async () => {
+    for (let round = 0; round < 5; round++) {
+      const [small, usual] = [loadEmbedder({ model, memoryLimit: 1e6 }), loadEmbedder(model)];
+      const [first, second] = await Promise.allSettled([small.ready(), usual.ready()]);
+      if (first.status === 'rejected') expect(first.reason.code).toBe('ERR_MEMORY_LIMIT'); // not where it shares the other's load
+      expect(second).toMatchObject({ status: 'fulfilled' });
+      await Promise.all([small.close(), usual.close()]);
+    }
   });
 
   test('close rejects what is queued and leaves no memory behind', async () => {

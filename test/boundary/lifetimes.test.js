@@ -34,6 +34,20 @@ const steady = `
     parentPort.postMessage(rounds);
   })();`;
 
+test('what a worker has reserved is given back when it ends', () => {
+  const out = expectOk(`(async () => {
+    await g.loadEmbedder().ready();
+    const before = g.memoryReport().reserved;
+    const w = inWorker("const m = g.MemoryMonitor.forNodejs(); m.tryAllocate(1000)(); m.tryAllocate(3e6); parentPort.postMessage('reserved'); setInterval(() => {}, 1e6);");
+    await new Promise((r) => w.once('message', r));
+    const meanwhile = g.memoryReport().reserved - before;
+    await w.terminate();
+    console.log(meanwhile, g.memoryReport().reserved - before);
+    process.exit(0);
+  })();`);
+  expect(out).toBe('3000000 0');
+});
+
 test(
   `${terminations} workers end while their calls run, eight others load and embed, and nothing stays open`,
   () => {

@@ -1,5 +1,5 @@
 // Compiled, never run: what users write must type-check, and what is wrong must not.
-import { calibrate, type Details, type Embedder, GgufError, loadEmbedder, openGguf, quantize, similarity } from '../../js/index.js';
+import { type CallOptions, calibrate, type Details, type Embedder, type EmbedManyOptions, GgufError, loadEmbedder, openGguf, quantize, similarity } from '../../js/index.js';
 
 export async function usage(): Promise<void> {
   const e: Embedder = loadEmbedder({ precision: 'fast', memoryLimit: 1e9, task: 'query' });
@@ -11,6 +11,17 @@ export async function usage(): Promise<void> {
   const bits: Int8Array = await e.embed('text', { output: 'binary' });
   const codes: Uint8Array = await e.embedMany(['a'], { output: 'uint8', matrix: true, ranges: calibrate(many) });
   const scaled: Details<Int8Array>[] = await e.embedMany(['a'], { output: 'int8', details: true });
+  const named: Float32Array[] = await e.embedMany(['a'], { output: 'vectors' });
+  const whole: Float32Array = await e.embedMany(['a'], { output: 'vectors', matrix: true });
+  const one = async (o: CallOptions): Promise<boolean> => 'vector' in (await e.embed('a', o));
+  const all = async (o: EmbedManyOptions): Promise<number> => {
+    const r = await e.embedMany(['a'], o);
+    return Array.isArray(r) ? r.length : r.byteLength;
+  };
+  const asked = async (details: boolean): Promise<Float32Array | Details> => e.embed('a', { details });
+  const given = [await e.embed('text'), await e.embedMany(['a'], { matrix: true })];
+  new MessageChannel().port1.postMessage(given, [given[0].buffer, given[1].buffer]);
+  const other = loadEmbedder(new URL('file:///model.gguf'));
   const same: Int8Array = quantize(v, 'binary');
   const ids: Uint32Array = await e.tokenize('text');
   const layers: number | undefined = e.info?.layers;
@@ -21,8 +32,11 @@ export async function usage(): Promise<void> {
   try {
     await e.close();
   } catch (error) {
-    if (error instanceof GgufError && error.code === 'ERR_CLOSED') console.log(error.offset, d, many, matrix, ids, layers, bits, codes, scaled, same);
+    if (error instanceof GgufError && error.code === 'ERR_CLOSED') console.log(error.offset, d, many, matrix, ids, layers, bits, codes, scaled, same, named, one, all, asked, other);
   }
+  similarity(scaled[0].vector, scaled[0].vector);
+  // @ts-expect-error: codes with a zero of their own have no cosine
+  similarity(codes, codes);
   // @ts-expect-error: no such precision
   loadEmbedder({ precision: 'half' });
   // @ts-expect-error: a text is a string
