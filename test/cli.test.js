@@ -44,6 +44,29 @@ test('exit codes: 2 for wrong usage, 1 for failures', () => {
   expect(run(['--help']).status).toBe(0);
 });
 
+test.each(['embed', 'similarity', 'tokenize'])('%s of a file that cannot be read says so in one line', (command) => {
+  for (const [file, code] of [
+    ['nosuch', 'ENOENT'],
+    [__dirname, 'EISDIR'],
+  ]) {
+    const r = run([command, '--file', file]);
+    expect(r).toMatchObject({ status: 1, out: '', err: expect.stringMatching(/^gguf-stream: .+\n$/) });
+    expect(r.err).toContain(file);
+    expect(r.err.match(/\bE[A-Z]{4,}/g)).toEqual([code]); // once
+  }
+});
+
+test.each([
+  ['a model that is not there', ['-m', 'missing.gguf'], 1],
+  ['a line that is no JSON', ['--jsonl'], 2],
+])('after an error the process ends, though its standard input stays open: %s', async (_, args, status) => {
+  const p = spawn(process.execPath, [cli, 'embed', ...args]);
+  p.stdin.write('a text\n');
+  const late = setTimeout(() => p.kill(), 20000);
+  expect(await new Promise((resolve) => p.once('exit', resolve))).toBe(status);
+  clearTimeout(late);
+});
+
 test('a forced kernel set gives the same bits; an unknown one is refused by name', () => {
   const best = run(['embed', '--json', 'same bits']).out;
   for (const set of ['portable', 'avx2']) {

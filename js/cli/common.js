@@ -79,7 +79,7 @@ async function* texts(v, args) {
     input.on('error', fail);
     lines.on('error', fail); // readline tells the input's once more
     for await (const line of lines) if (!v.jsonl || line.trim() !== '') yield textOf(line, v.jsonl);
-    if (failed) throw failed;
+    if (failed) throw new Error(`${file ?? 'standard input'}: ${failed.message}`, { cause: failed });
   }
 }
 
