@@ -1,4 +1,6 @@
 const { spawn, spawnSync } = require('node:child_process');
+const fs = require('node:fs');
+const os = require('node:os');
 const path = require('node:path');
 
 const cli = path.join(__dirname, '..', 'js', 'cli.js');
@@ -32,7 +34,40 @@ test('tokenize, similarity, inspect', () => {
   expect(pairs[0]).toMatchObject({ a: 'cat', b: 'kitten' });
   const inspected = JSON.parse(run(['inspect', '--json', path.join(__dirname, '..', 'models', 'all-MiniLM-L6-v2.Q8_0.gguf')]).out);
   expect(inspected.types).toEqual({ F32: { tensors: 64, bytes: 912384 }, Q8_0: { tensors: 37, bytes: 23733360 } });
-  expect(run(['inspect', path.join(__dirname, '..', 'models', 'all-MiniLM-L6-v2.Q8_0.gguf')]).out).toMatch(/memory plan\n {2}weights/);
+  const { metadata } = inspected;
+  expect([metadata['general.architecture'], metadata['bert.block_count'], metadata['tokenizer.ggml.tokens']]).toEqual([
+    'bert',
+    6,
+    { elementType: 'string', length: 30522 },
+  ]);
+  const plain = run(['inspect', path.join(__dirname, '..', 'models', 'all-MiniLM-L6-v2.Q8_0.gguf')]).out;
+  expect(plain).toMatch(/memory plan\n {2}weights/);
+  expect(plain).toMatch(/general\.architecture +"bert"\n[\s\S]*tokenizer\.ggml\.tokens +string\[30522\]\n/);
+});
+
+test('inspect --json: metadata as JSON has it, whole numbers beyond it and what is no number as strings', () => {
+  const u64 = (/** @type {bigint} */ n) => Buffer.from(BigUint64Array.of(n).buffer);
+  const string = (/** @type {string} */ s) => Buffer.concat([u64(BigInt(s.length)), Buffer.from(s)]);
+  const long = 'x'.repeat(500);
+  /** Key, GGUF's number of the type, the value's bytes, what JSON holds. @type {[string, number, Buffer, any][]} */
+  const pairs = [
+    ['a.u64', 10, u64(7n), 7],
+    ['a.large', 10, u64(2n ** 64n - 1n), '18446744073709551615'],
+    ['a.negative', 11, u64(2n ** 64n - 2n), -2],
+    ['a.f32', 6, Buffer.from(Float32Array.of(0.5).buffer), 0.5],
+    ['a.nan', 6, Buffer.from(Float32Array.of(Number.NaN).buffer), 'NaN'],
+    ['a.bool', 7, Buffer.from([1]), true],
+    ['a.long', 8, string(long), long],
+    ['__proto__', 8, string(''), ''],
+  ];
+  const header = [Buffer.from('GGUF'), Buffer.from(Uint32Array.of(3).buffer), u64(0n), u64(BigInt(pairs.length))];
+  const body = pairs.flatMap(([key, type, value]) => [string(key), Buffer.from(Uint32Array.of(type).buffer), value]);
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'inspect-'));
+  const file = path.join(folder, 'm.gguf');
+  fs.writeFileSync(file, Buffer.concat([...header, ...body]));
+  const { metadata } = JSON.parse(run(['inspect', '--json', file]).out);
+  expect(Object.entries(metadata)).toEqual(pairs.map(([key, , , want]) => [key, want]));
+  fs.rmSync(folder, { recursive: true });
 });
 
 test('exit codes: 2 for wrong usage, 1 for failures', () => {
@@ -107,8 +142,6 @@ test('verify: a verdict a model, and an exit code', () => {
   expect(good.out).toMatch(/Q8_0\.gguf: good\n/);
   expect(good.out).toMatch(/8 reference texts: the same ids/);
   expect(good.status).toBe(0);
-  const fs = require('node:fs');
-  const os = require('node:os');
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'verify-'));
   const model = path.join(folder, 'm.gguf');
   const data = fs.readFileSync(path.join(__dirname, '..', 'models', 'all-MiniLM-L6-v2.Q8_0.gguf'));
