@@ -27,7 +27,8 @@ const help = `gguf-stream ${version}: text embeddings from GGUF models
 ${Array.from(commands.values(), (c) => `  gguf-stream ${c.usage.padEnd(24)}  ${c.summary}`).join('\n')}
 
 Texts come from the arguments, from files (--file F, one a line) or from standard input; with --jsonl each line is
-a JSON string or an object with "text".
+a JSON string or an object with "text", which --json prints whole, with its "embedding" (and "scale" of int8 without
+--ranges) or "ids".
 
   -m, --model MODEL    its path or its name (see pull); default: the bundled all-MiniLM-L6-v2
   --precision P        exact (default) or fast

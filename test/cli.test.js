@@ -28,6 +28,45 @@ test('embed: arguments, standard input, JSON lines', () => {
   expect(jsonl).toEqual(['a\nb', 'c']);
 });
 
+const tiny = path.join(__dirname, 'models', 'bert-tiny-mean.gguf');
+
+/** @param {string} out */
+const objects = (out) =>
+  out
+    .trim()
+    .split('\n')
+    .map((l) => JSON.parse(l));
+
+test('--jsonl --json: a line is its record and what was computed; int8 by its own scale has the scale', () => {
+  const input = '{"id":7,"text":"a","tags":["x"]}\n\n"b"\n';
+  const embedded = objects(run(['embed', '-m', tiny, '--jsonl', '--json'], input).out);
+  expect(embedded).toEqual([
+    { id: 7, text: 'a', tags: ['x'], embedding: expect.any(Array) },
+    { text: 'b', embedding: expect.any(Array) },
+  ]);
+  const tokenized = objects(run(['tokenize', '-m', tiny, '--jsonl', '--json'], input).out);
+  expect(tokenized[0]).toEqual({ id: 7, text: 'a', tags: ['x'], ids: expect.any(Array) });
+  const [scaled] = objects(run(['embed', '-m', tiny, '--jsonl', '--json', '--output', 'int8'], input).out);
+  expect(Object.keys(scaled)).toEqual(['id', 'text', 'tags', 'embedding', 'scale']);
+  expect(Math.abs(scaled.embedding[5] * scaled.scale - embedded[0].embedding[5])).toBeLessThanOrEqual(scaled.scale / 2 + 1e-7);
+  expect(run(['embed', '-m', tiny, '--jsonl', '--output', 'int8'], input).out.split('\n')[0].split(' ')).toHaveLength(64);
+});
+
+test('a bad line of --jsonl is told by its number', () => {
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'lines-'));
+  const file = path.join(folder, 'texts.jsonl');
+  fs.writeFileSync(file, '"a"\n\n{"text":1}\n');
+  for (const command of ['embed', 'similarity', 'tokenize']) {
+    const r = run([command, '-m', tiny, '--jsonl', '--file', file]);
+    expect(r).toMatchObject({ status: 2, err: expect.stringContaining(`${file}, line 3: `) });
+  }
+  for (const bad of ['{"text":', 'null', '["a"]', '{"id":7}']) {
+    const r = run(['embed', '-m', tiny, '--jsonl'], `"a"\n${bad}\n`);
+    expect(r).toMatchObject({ status: 2, err: expect.stringContaining('standard input, line 2: ') });
+  }
+  fs.rmSync(folder, { recursive: true });
+});
+
 test('tokenize, similarity, inspect', () => {
   expect(run(['tokenize', 'hello']).out).toBe('101 7592 102\n');
   const pairs = JSON.parse(run(['similarity', '--json', 'cat', 'kitten', 'tax law']).out);
