@@ -67,6 +67,23 @@ test('a bad line of --jsonl is told by its number', () => {
   fs.rmSync(folder, { recursive: true });
 });
 
+test('--max-tokens and --no-truncate', () => {
+  const long = 'a text of several tokens';
+  const json = (/** @type {string[]} */ ...args) => JSON.parse(run([...args, '--json']).out);
+  const whole = json('tokenize', '-m', tiny, long).ids;
+  const cut = json('tokenize', '-m', tiny, '--max-tokens', '4', long).ids;
+  expect([cut.length, cut.slice(0, 3)]).toEqual([4, whole.slice(0, 3)]);
+  const embedding = json('embed', '-m', tiny, '--max-tokens', '4', long).embedding;
+  expect(embedding).not.toEqual(json('embed', '-m', tiny, long).embedding);
+  const [{ similarity }] = json('similarity', '-m', tiny, '--max-tokens', '3', 'a b', 'a c');
+  expect(similarity).toBeCloseTo(1, 6);
+  for (const command of ['embed', 'similarity']) {
+    const r = run([command, '-m', tiny, '--max-tokens', '4', '--no-truncate', long, long]);
+    expect(r).toMatchObject({ status: 2, err: expect.stringContaining('ERR_TOO_LONG') });
+  }
+  expect(run(['embed', '-m', tiny, '--max-tokens', 'many', long])).toMatchObject({ status: 2, err: expect.stringContaining('maxTokens') });
+});
+
 test('tokenize, similarity, inspect', () => {
   expect(run(['tokenize', 'hello']).out).toBe('101 7592 102\n');
   const pairs = JSON.parse(run(['similarity', '--json', 'cat', 'kitten', 'tax law']).out);

@@ -28,16 +28,22 @@ const modelOptions = /** @type {const} */ ({
   task: { type: 'string' },
   prefix: { type: 'string' },
   dimensions: { type: 'string' },
+  'max-tokens': { type: 'string' },
   file: { type: 'string', short: 'f', multiple: true },
   jsonl: { type: 'boolean' },
 });
+const truncation = /** @type {const} */ ({ 'no-truncate': { type: 'boolean' } });
+
+/** Options that are numbers, by loadEmbedder's names of them. */
+const numbers = { threads: 'threads', dimensions: 'dimensions', maxTokens: 'max-tokens' };
 
 /** loadEmbedder's options. @param {Values} v */
 function embedderOptions(v) {
   /** @type {Values} */
   const o = {};
   for (const name of ['model', 'precision', 'task', 'prefix']) if (v[name] !== undefined) o[name] = v[name];
-  for (const name of ['threads', 'dimensions']) if (v[name] !== undefined) o[name] = Number(v[name]);
+  for (const [name, option] of Object.entries(numbers)) if (v[option] !== undefined) o[name] = Number(v[option]);
+  if (v['no-truncate']) o.truncate = false;
   return o;
 }
 
@@ -105,4 +111,4 @@ async function print(line) {
 /** @param {number} bytes */
 const megabytes = (bytes) => `${(bytes / 1e6).toFixed(1)} MB`;
 
-module.exports = { UsageError, common, modelOptions, embedderOptions, embedderOf, records, print, showProgress, megabytes };
+module.exports = { UsageError, common, modelOptions, truncation, embedderOptions, embedderOf, records, print, showProgress, megabytes };

@@ -1,5 +1,5 @@
 const fs = require('node:fs');
-const { UsageError, embedderOf, modelOptions, print, records } = require('./common');
+const { UsageError, embedderOf, modelOptions, print, records, truncation } = require('./common');
 
 /** @param {Iterable<number>} vector */
 const shortest = (vector) => Array.from(vector, (x) => Number(x.toPrecision(9))).join(' ');
@@ -18,7 +18,7 @@ function rangesOf(file) {
 module.exports = {
   usage: 'embed [TEXT ...]',
   summary: 'a vector a text',
-  options: { ...modelOptions, output: { type: 'string' }, 'bit-order': { type: 'string' }, ranges: { type: 'string' } },
+  options: { ...modelOptions, ...truncation, output: { type: 'string' }, 'bit-order': { type: 'string' }, ranges: { type: 'string' } },
   async run(v, args) {
     const e = embedderOf(v);
     /** @type {import('./common').TextRecord[]} */

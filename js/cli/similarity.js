@@ -1,10 +1,10 @@
-const { UsageError, embedderOf, modelOptions, print, records } = require('./common');
+const { UsageError, embedderOf, modelOptions, print, records, truncation } = require('./common');
 
 /** @type {import('./common').Command} */
 module.exports = {
   usage: 'similarity TEXT TEXT ...',
   summary: 'the cosine of each pair',
-  options: modelOptions,
+  options: { ...modelOptions, ...truncation },
   async run(v, args) {
     const e = embedderOf(v);
     /** @type {string[]} */
