@@ -135,4 +135,4 @@ function checkPath(path, name) {
   if (typeof path !== 'string' || path === '' || path.includes('\0')) throw argumentError(name, "the path of a .gguf file, or a model's name", path);
 }
 
-module.exports = { loadOptions, callOptions, manyOptions, fileOptions, planOptions, tokenizeOptions, shared, check, pick, checkText, checkPath };
+module.exports = { loadOptions, callOptions, manyOptions, fileOptions, planOptions, tokenizeOptions, shared, check, nearest, pick, checkText, checkPath };
