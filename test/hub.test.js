@@ -148,6 +148,15 @@ test('401, 404, a server that stays broken, none at all, offline', async () => {
   await expect(pull('hf:owner/models')).rejects.toMatchObject({ code: 'ERR_OFFLINE' });
 });
 
+test('offline: pull of what is in the cache gives it, without a question', async () => {
+  const online = await pull('hf:owner/models');
+  const asked = hub.requests.length;
+  process.env.HF_HUB_OFFLINE = '1';
+  expect(await pull('hf:owner/models')).toBe(online);
+  expect(hub.requests).toHaveLength(asked);
+  await expect(pull('hf:owner/models:f32')).rejects.toMatchObject({ code: 'ERR_OFFLINE', message: expect.stringContaining('tiny.Q8_0.gguf') });
+});
+
 test('a hub that does not answer: ERR_DOWNLOAD after some tries', async () => {
   await hub.close();
   await expect(pull('hf:owner/models')).rejects.toMatchObject({ code: 'ERR_DOWNLOAD', message: expect.stringContaining('ECONNREFUSED') });
