@@ -231,3 +231,17 @@ test('doctor: what a bug report needs', () => {
   const broken = run(['doctor'], '', { GGUF_STREAM_KERNELS: 'none' });
   expect(broken).toMatchObject({ status: 1, out: expect.stringMatching(/core +ERR_KERNEL_SET/) });
 });
+
+test('doctor waits for no name server', () => {
+  const script = `
+    const { report } = process;
+    const getReport = report.getReport;
+    report.getReport = function () {
+      if (!report.excludeNetwork) console.log('asks the network');
+      return getReport.call(this);
+    };
+    require(${JSON.stringify(path.join(__dirname, '..', 'js', 'cli', 'doctor'))}).run({}, []).then(() => console.log(report.excludeNetwork === true));`;
+  const { stdout } = spawnSync(process.execPath, ['-e', script], { encoding: 'utf8' });
+  expect(stdout).toMatch(/healthy\nfalse\n$/);
+  expect(stdout).not.toContain('asks the network');
+});
