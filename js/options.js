@@ -64,6 +64,9 @@ const callOptions = {
 };
 
 /** @type {Table} */
+const quantizeOptions = { ranges: callOptions.ranges, bitOrder: callOptions.bitOrder };
+
+/** @type {Table} */
 const manyOptions = { ...callOptions, output: oneOf(...numbers, 'vectors', 'matrix'), matrix: flag };
 
 /** @type {Table} */
@@ -135,4 +138,18 @@ function checkPath(path, name) {
   if (typeof path !== 'string' || path === '' || path.includes('\0')) throw argumentError(name, "the path of a .gguf file, or a model's name", path);
 }
 
-module.exports = { loadOptions, callOptions, manyOptions, fileOptions, planOptions, tokenizeOptions, shared, check, nearest, pick, checkText, checkPath };
+module.exports = {
+  loadOptions,
+  callOptions,
+  quantizeOptions,
+  manyOptions,
+  fileOptions,
+  planOptions,
+  tokenizeOptions,
+  shared,
+  check,
+  nearest,
+  pick,
+  checkText,
+  checkPath,
+};
