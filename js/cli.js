@@ -27,11 +27,13 @@ const help = `gguf-stream ${version}: text embeddings from GGUF models
 ${Array.from(commands.values(), (c) => `  gguf-stream ${c.usage.padEnd(24)}  ${c.summary}`).join('\n')}
 
 Texts come from the arguments, from files (--file F, one a line) or from standard input; with --jsonl each line is
-a JSON string or an object with "text".
+a JSON string or an object with "text", which --json prints whole, with its "embedding" (and "scale" of int8 without
+--ranges) or "ids".
 
   -m, --model MODEL    its path or its name (see pull); default: the bundled all-MiniLM-L6-v2
   --precision P        exact (default) or fast
   --threads N --task T --prefix S --dimensions N
+  --max-tokens N       cut texts after N tokens; embed, similarity: --no-truncate refuses texts that are too long
   --output O           embed: float32 (default), int8, uint8, binary or ubinary; --bit-order msb or lsb
   --ranges FILE        embed: JSON of two arrays, each dimension's minimum and maximum, for int8 and uint8
   --json               machine-readable output

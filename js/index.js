@@ -4,7 +4,7 @@ const { Embedder, loadEmbedder, kernels, similarity } = require('./embedder');
 const { GgufFile, openGguf } = require('./gguf-file');
 const { GgufError } = require('./errors');
 const { MemoryGuard, MemoryMonitor, CrashPrevention, memoryReport } = require('./memory');
-const { quantize, calibrate } = require('./quantize');
+const { quantize, calibrate } = require('./vectors');
 const { version } = require('../package.json');
 
 module.exports = {

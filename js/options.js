@@ -67,6 +67,9 @@ const callOptions = {
 };
 
 /** @type {Table} */
+const quantizeOptions = { ranges: callOptions.ranges, bitOrder: callOptions.bitOrder };
+
+/** @type {Table} */
 const manyOptions = { ...callOptions, output: oneOf(...numbers, 'vectors', 'matrix'), matrix: flag };
 
 /** @type {Table} */
@@ -147,4 +150,18 @@ function checkModel(model, name) {
   return path;
 }
 
-module.exports = { loadOptions, callOptions, manyOptions, fileOptions, planOptions, tokenizeOptions, shared, check, pick, checkText, checkModel };
+module.exports = {
+  loadOptions,
+  callOptions,
+  quantizeOptions,
+  manyOptions,
+  fileOptions,
+  planOptions,
+  tokenizeOptions,
+  shared,
+  check,
+  nearest,
+  pick,
+  checkText,
+  checkModel,
+};

@@ -101,18 +101,22 @@ const names = {
 /** A platform without packages has none of them. @param {string} platform */
 const filesOf = (platform) => names[/** @type {keyof typeof names} */ (platform)] ?? names.linux;
 
-/** glibc or musl on Linux; null elsewhere. */
-function libc() {
-  if (process.platform !== 'linux') return null;
+/** What Node's diagnostic report says of the process, without the wait for name servers that a report may be. */
+function reportHeader() {
   const report = /** @type {{ getReport(): object, excludeNetwork?: boolean }} */ (process.report);
   const { excludeNetwork } = report;
-  report.excludeNetwork = true; // else it may wait for name servers
+  report.excludeNetwork = true;
   try {
-    const { header } = /** @type {{ header: { glibcVersionRuntime?: string } }} */ (report.getReport());
-    return header.glibcVersionRuntime ? 'glibc' : 'musl';
+    return /** @type {{ header: { glibcVersionRuntime?: string } }} */ (report.getReport()).header;
   } finally {
     report.excludeNetwork = excludeNetwork;
   }
 }
 
-module.exports = { platforms, model, filesOf, libc };
+/** glibc or musl on Linux; null elsewhere. */
+function libc() {
+  if (process.platform !== 'linux') return null;
+  return reportHeader().glibcVersionRuntime ? 'glibc' : 'musl';
+}
+
+module.exports = { platforms, model, filesOf, libc, reportHeader };

@@ -7,7 +7,8 @@ const { argumentError } = require('./errors');
  * @typedef {{ ranges?: Float32Array, bitOrder?: 'msb' | 'lsb' }} Settings
  * @typedef {Float32Array | Int8Array | Uint8Array} Numbers
  * @typedef {{ array: { new (length: number): Numbers, new (buffer: ArrayBuffer): Numbers }, length: (dimensions: number) => number,
- *   row: (x: Float32Array, out: Numbers, settings: Settings) => number | void }} Output row's result is the row's scale
+ *   finite: boolean, row: (x: Float32Array, out: Numbers, settings: Settings) => number | void }} Output row's result is the row's
+ *   scale; finite: there is no code for what is no number (a bit has one: it is not positive)
  */
 
 /** Also of another realm's. @param {unknown} v */
@@ -49,10 +50,10 @@ const same = (n) => n;
 
 /** @type {Record<Exclude<VectorOutput, 'float32'>, Output>} */
 const outputs = {
-  int8: { array: Int8Array, length: same, row: (x, out, s) => (s.ranges ? inRanges(128)(x, out, s) : scaled(x, out)) },
-  uint8: { array: Uint8Array, length: same, row: inRanges(0) },
-  binary: { array: Int8Array, length: eighth, row: bits(128) },
-  ubinary: { array: Uint8Array, length: eighth, row: bits(0) },
+  int8: { array: Int8Array, length: same, finite: true, row: (x, out, s) => (s.ranges ? inRanges(128)(x, out, s) : scaled(x, out)) },
+  uint8: { array: Uint8Array, length: same, finite: true, row: inRanges(0) },
+  binary: { array: Int8Array, length: eighth, finite: false, row: bits(128) },
+  ubinary: { array: Uint8Array, length: eighth, finite: false, row: bits(0) },
 };
 
 /** uint8 has no meaning without ranges: its zero point is theirs. @param {string | undefined} output @param {Settings} settings */
@@ -83,42 +84,4 @@ function quantizeRows(vectors, count, output, settings) {
   return scales.length > 0 ? { vectors: out, scales } : { vectors: out };
 }
 
-/**
- * One vector that is at hand as float32.
- * @param {Float32Array} vector
- * @param {VectorOutput} output
- * @param {Settings} [settings]
- */
-function quantize(vector, output, settings = {}) {
-  if (!isFloat32Array(vector)) throw argumentError('vector', 'a Float32Array', vector);
-  if (output !== 'float32' && !(typeof output === 'string' && Object.hasOwn(outputs, output)))
-    throw argumentError('output', Object.keys(outputs).join(', '), output);
-  checkSettings(output, settings);
-  return quantizeRows(vector, 1, output, settings).vectors;
-}
-
-/**
- * Each dimension's least and greatest value over the vectors: minima, then maxima.
- * @param {Iterable<Float32Array>} vectors
- */
-function calibrate(vectors) {
-  /** @type {Float32Array | undefined} */
-  let ranges;
-  let n = 0;
-  if (typeof vectors?.[Symbol.iterator] !== 'function') throw argumentError('vectors', 'an iterable of Float32Arrays', vectors);
-  for (const v of vectors) {
-    if (!isFloat32Array(v) || (ranges && v.length !== n)) throw argumentError('vectors', 'Float32Arrays of one length', v);
-    if (!ranges) {
-      n = v.length;
-      ranges = new Float32Array(2 * n).fill(Number.POSITIVE_INFINITY, 0, n).fill(Number.NEGATIVE_INFINITY, n);
-    }
-    for (let i = 0; i < n; i++) {
-      ranges[i] = Math.min(ranges[i], v[i]);
-      ranges[n + i] = Math.max(ranges[n + i], v[i]);
-    }
-  }
-  if (!ranges) throw argumentError('vectors', 'at least one vector', vectors);
-  return ranges;
-}
-
-module.exports = { outputs, isFloat32Array, checkSettings, quantizeRows, quantize, calibrate };
+module.exports = { outputs, isFloat32Array, checkSettings, quantizeRows };

@@ -1,4 +1,6 @@
 const { spawn, spawnSync } = require('node:child_process');
+const fs = require('node:fs');
+const os = require('node:os');
 const path = require('node:path');
 
 const cli = path.join(__dirname, '..', 'js', 'cli.js');
@@ -26,13 +28,102 @@ test('embed: arguments, standard input, JSON lines', () => {
   expect(jsonl).toEqual(['a\nb', 'c']);
 });
 
+const tiny = path.join(__dirname, 'models', 'bert-tiny-mean.gguf');
+
+/** @param {string} out */
+const objects = (out) =>
+  out
+    .trim()
+    .split('\n')
+    .map((l) => JSON.parse(l));
+
+test('--jsonl --json: a line is its record and what was computed; int8 by its own scale has the scale', () => {
+  const input = '{"id":7,"text":"a","tags":["x"]}\n\n"b"\n';
+  const embedded = objects(run(['embed', '-m', tiny, '--jsonl', '--json'], input).out);
+  expect(embedded).toEqual([
+    { id: 7, text: 'a', tags: ['x'], embedding: expect.any(Array) },
+    { text: 'b', embedding: expect.any(Array) },
+  ]);
+  const tokenized = objects(run(['tokenize', '-m', tiny, '--jsonl', '--json'], input).out);
+  expect(tokenized[0]).toEqual({ id: 7, text: 'a', tags: ['x'], ids: expect.any(Array) });
+  const [scaled] = objects(run(['embed', '-m', tiny, '--jsonl', '--json', '--output', 'int8'], input).out);
+  expect(Object.keys(scaled)).toEqual(['id', 'text', 'tags', 'embedding', 'scale']);
+  expect(Math.abs(scaled.embedding[5] * scaled.scale - embedded[0].embedding[5])).toBeLessThanOrEqual(scaled.scale / 2 + 1e-7);
+  expect(run(['embed', '-m', tiny, '--jsonl', '--output', 'int8'], input).out.split('\n')[0].split(' ')).toHaveLength(64);
+});
+
+test('a bad line of --jsonl is told by its number', () => {
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'lines-'));
+  const file = path.join(folder, 'texts.jsonl');
+  fs.writeFileSync(file, '"a"\n\n{"text":1}\n');
+  for (const command of ['embed', 'similarity', 'tokenize']) {
+    const r = run([command, '-m', tiny, '--jsonl', '--file', file]);
+    expect(r).toMatchObject({ status: 2, err: expect.stringContaining(`${file}, line 3: `) });
+  }
+  for (const bad of ['{"text":', 'null', '["a"]', '{"id":7}']) {
+    const r = run(['embed', '-m', tiny, '--jsonl'], `"a"\n${bad}\n`);
+    expect(r).toMatchObject({ status: 2, err: expect.stringContaining('standard input, line 2: ') });
+  }
+  fs.rmSync(folder, { recursive: true });
+});
+
+test('--max-tokens and --no-truncate', () => {
+  const long = 'a text of several tokens';
+  const json = (/** @type {string[]} */ ...args) => JSON.parse(run([...args, '--json']).out);
+  const whole = json('tokenize', '-m', tiny, long).ids;
+  const cut = json('tokenize', '-m', tiny, '--max-tokens', '4', long).ids;
+  expect([cut.length, cut.slice(0, 3)]).toEqual([4, whole.slice(0, 3)]);
+  const embedding = json('embed', '-m', tiny, '--max-tokens', '4', long).embedding;
+  expect(embedding).not.toEqual(json('embed', '-m', tiny, long).embedding);
+  const [{ similarity }] = json('similarity', '-m', tiny, '--max-tokens', '3', 'a b', 'a c');
+  expect(similarity).toBeCloseTo(1, 6);
+  for (const command of ['embed', 'similarity']) {
+    const r = run([command, '-m', tiny, '--max-tokens', '4', '--no-truncate', long, long]);
+    expect(r).toMatchObject({ status: 2, err: expect.stringContaining('ERR_TOO_LONG') });
+  }
+  expect(run(['embed', '-m', tiny, '--max-tokens', 'many', long])).toMatchObject({ status: 2, err: expect.stringContaining('maxTokens') });
+});
+
 test('tokenize, similarity, inspect', () => {
   expect(run(['tokenize', 'hello']).out).toBe('101 7592 102\n');
   const pairs = JSON.parse(run(['similarity', '--json', 'cat', 'kitten', 'tax law']).out);
   expect(pairs[0]).toMatchObject({ a: 'cat', b: 'kitten' });
   const inspected = JSON.parse(run(['inspect', '--json', path.join(__dirname, '..', 'models', 'all-MiniLM-L6-v2.Q8_0.gguf')]).out);
   expect(inspected.types).toEqual({ F32: { tensors: 64, bytes: 912384 }, Q8_0: { tensors: 37, bytes: 23733360 } });
-  expect(run(['inspect', path.join(__dirname, '..', 'models', 'all-MiniLM-L6-v2.Q8_0.gguf')]).out).toMatch(/memory plan\n {2}weights/);
+  const { metadata } = inspected;
+  expect([metadata['general.architecture'], metadata['bert.block_count'], metadata['tokenizer.ggml.tokens']]).toEqual([
+    'bert',
+    6,
+    { elementType: 'string', length: 30522 },
+  ]);
+  const plain = run(['inspect', path.join(__dirname, '..', 'models', 'all-MiniLM-L6-v2.Q8_0.gguf')]).out;
+  expect(plain).toMatch(/memory plan\n {2}weights/);
+  expect(plain).toMatch(/general\.architecture +"bert"\n[\s\S]*tokenizer\.ggml\.tokens +string\[30522\]\n/);
+});
+
+test('inspect --json: metadata as JSON has it, whole numbers beyond it and what is no number as strings', () => {
+  const u64 = (/** @type {bigint} */ n) => Buffer.from(BigUint64Array.of(n).buffer);
+  const string = (/** @type {string} */ s) => Buffer.concat([u64(BigInt(s.length)), Buffer.from(s)]);
+  const long = 'x'.repeat(500);
+  /** Key, GGUF's number of the type, the value's bytes, what JSON holds. @type {[string, number, Buffer, any][]} */
+  const pairs = [
+    ['a.u64', 10, u64(7n), 7],
+    ['a.large', 10, u64(2n ** 64n - 1n), '18446744073709551615'],
+    ['a.negative', 11, u64(2n ** 64n - 2n), -2],
+    ['a.f32', 6, Buffer.from(Float32Array.of(0.5).buffer), 0.5],
+    ['a.nan', 6, Buffer.from(Float32Array.of(Number.NaN).buffer), 'NaN'],
+    ['a.bool', 7, Buffer.from([1]), true],
+    ['a.long', 8, string(long), long],
+    ['__proto__', 8, string(''), ''],
+  ];
+  const header = [Buffer.from('GGUF'), Buffer.from(Uint32Array.of(3).buffer), u64(0n), u64(BigInt(pairs.length))];
+  const body = pairs.flatMap(([key, type, value]) => [string(key), Buffer.from(Uint32Array.of(type).buffer), value]);
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'inspect-'));
+  const file = path.join(folder, 'm.gguf');
+  fs.writeFileSync(file, Buffer.concat([...header, ...body]));
+  const { metadata } = JSON.parse(run(['inspect', '--json', file]).out);
+  expect(Object.entries(metadata)).toEqual(pairs.map(([key, , , want]) => [key, want]));
+  fs.rmSync(folder, { recursive: true });
 });
 
 test('exit codes: 2 for wrong usage, 1 for failures', () => {
@@ -42,6 +133,29 @@ test('exit codes: 2 for wrong usage, 1 for failures', () => {
   expect(missing.err).toMatch(/ERR_FILE_OPEN/);
   expect(run(['inspect', 'missing.gguf']).status).toBe(1);
   expect(run(['--help']).status).toBe(0);
+});
+
+test.each(['embed', 'similarity', 'tokenize'])('%s of a file that cannot be read says so in one line', (command) => {
+  for (const [file, code] of [
+    ['nosuch', 'ENOENT'],
+    [__dirname, 'EISDIR'],
+  ]) {
+    const r = run([command, '--file', file]);
+    expect(r).toMatchObject({ status: 1, out: '', err: expect.stringMatching(/^gguf-stream: .+\n$/) });
+    expect(r.err).toContain(file);
+    expect(r.err.match(/\bE[A-Z]{4,}/g)).toEqual([code]); // once
+  }
+});
+
+test.each([
+  ['a model that is not there', ['-m', 'missing.gguf'], 1],
+  ['a line that is no JSON', ['--jsonl'], 2],
+])('after an error the process ends, though its standard input stays open: %s', async (_, args, status) => {
+  const p = spawn(process.execPath, [cli, 'embed', ...args]);
+  p.stdin.write('a text\n');
+  const late = setTimeout(() => p.kill(), 20000);
+  expect(await new Promise((resolve) => p.once('exit', resolve))).toBe(status);
+  clearTimeout(late);
 });
 
 test('a forced kernel set gives the same bits; an unknown one is refused by name', () => {
@@ -84,8 +198,6 @@ test('verify: a verdict a model, and an exit code', () => {
   expect(good.out).toMatch(/Q8_0\.gguf: good\n/);
   expect(good.out).toMatch(/8 reference texts: the same ids/);
   expect(good.status).toBe(0);
-  const fs = require('node:fs');
-  const os = require('node:os');
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'verify-'));
   const model = path.join(folder, 'm.gguf');
   const data = fs.readFileSync(path.join(__dirname, '..', 'models', 'all-MiniLM-L6-v2.Q8_0.gguf'));
@@ -118,4 +230,18 @@ test('doctor: what a bug report needs', () => {
   expect(core.healthy).toBe(true);
   const broken = run(['doctor'], '', { GGUF_STREAM_KERNELS: 'none' });
   expect(broken).toMatchObject({ status: 1, out: expect.stringMatching(/core +ERR_KERNEL_SET/) });
+});
+
+test('doctor waits for no name server', () => {
+  const script = `
+    const { report } = process;
+    const getReport = report.getReport;
+    report.getReport = function () {
+      if (!report.excludeNetwork) console.log('asks the network');
+      return getReport.call(this);
+    };
+    require(${JSON.stringify(path.join(__dirname, '..', 'js', 'cli', 'doctor'))}).run({}, []).then(() => console.log(report.excludeNetwork === true));`;
+  const { stdout } = spawnSync(process.execPath, ['-e', script], { encoding: 'utf8' });
+  expect(stdout).toMatch(/healthy\nfalse\n$/);
+  expect(stdout).not.toContain('asks the network');
 });

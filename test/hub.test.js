@@ -148,6 +148,15 @@ test('401, 404, a server that stays broken, none at all, offline', async () => {
   await expect(pull('hf:owner/models')).rejects.toMatchObject({ code: 'ERR_OFFLINE' });
 });
 
+test('offline: pull of what is in the cache gives it, without a question', async () => {
+  const online = await pull('hf:owner/models');
+  const asked = hub.requests.length;
+  process.env.HF_HUB_OFFLINE = '1';
+  expect(await pull('hf:owner/models')).toBe(online);
+  expect(hub.requests).toHaveLength(asked);
+  await expect(pull('hf:owner/models:f32')).rejects.toMatchObject({ code: 'ERR_OFFLINE', message: expect.stringContaining('tiny.Q8_0.gguf') });
+});
+
 test('a hub that does not answer: ERR_DOWNLOAD after some tries', async () => {
   await hub.close();
   await expect(pull('hf:owner/models')).rejects.toMatchObject({ code: 'ERR_DOWNLOAD', message: expect.stringContaining('ECONNREFUSED') });
@@ -305,12 +314,61 @@ test('command line: pull, list, rm', async () => {
   await run('rm', 'hf:owner/models');
   expect(fs.existsSync(inCache())).toBe(false);
   expect(await run('pull', 'hf:nonsense')).toMatchObject({ status: 2, err: expect.stringContaining('ERR_MODEL_NAME') });
-  expect((await run('pull', 'model.gguf')).status).toBe(2);
+  for (const command of ['pull', 'rm']) {
+    const unknown = await run(command, 'nomic-embed-v1.5');
+    expect(unknown).toMatchObject({ status: 2, err: expect.stringContaining("did you mean 'nomic-embed-text-v1.5'?") });
+    for (const name of Object.keys(shortNames)) expect(unknown.err).toContain(name);
+  }
+  expect(await run('pull', 'owner/models')).toMatchObject({ status: 2, err: expect.stringContaining("did you mean 'hf:owner/models'?") });
+});
+
+test('what is neither a file nor a name says what was meant', async () => {
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'names-'));
+  const file = path.join(folder, 'model'); // without an ending, as the blobs of the cache are
+  fs.copyFileSync(path.join(__dirname, 'models', 'bert-tiny-mean.Q8_0.gguf'), file);
+  await (await openGguf(file)).close();
+  const url = 'https://huggingface.co/owner/models';
+  for (const [name, advice] of [
+    ['all-minilm-l6v2', "did you mean 'all-MiniLM-L6-v2'?"],
+    ['minilm', "did you mean 'all-MiniLM-L6-v2'?"],
+    ['Nomic-Embed-Txt-v1.5:Q4_K_M', "did you mean 'nomic-embed-text-v1.5:Q4_K_M'?"],
+    ['owner/models', "did you mean 'hf:owner/models'?"],
+    ['owner/models:Q4_K_M', "did you mean 'hf:owner/models:Q4_K_M'?"],
+    [url, "did you mean 'hf:owner/models'?"],
+    [`${url}/`, "did you mean 'hf:owner/models'?"],
+    [`${url}/tree/v2`, "did you mean 'hf:owner/models@v2'?"],
+    [`${url}/resolve/main/dir/m.gguf?download=true`, "did you mean 'hf:owner/models@main:dir/m.gguf'?"],
+    [`${url}/blob/main/m.gguf`, "did you mean 'hf:owner/models@main:m.gguf'?"],
+    ['~/model.gguf', 'the shell expands ~'],
+    [path.join(folder, 'none'), 'neither a file nor a known name'],
+  ]) {
+    const expected = {
+      code: 'ERR_FILE_OPEN',
+      kind: 'io',
+      field: 'path',
+      message: expect.stringMatching(`^${name.replace(/[?.]/g, '\\$&')}: neither a file nor a known name`),
+    };
+    const opened = openGguf(name);
+    await expect(opened).rejects.toMatchObject(expected);
+    await expect(opened).rejects.toMatchObject({ message: expect.stringContaining(advice) });
+  }
+  await expect(openGguf('missing.gguf')).rejects.toMatchObject({ code: 'ERR_FILE_OPEN', message: expect.not.stringContaining('known name') });
+  await expect(openGguf(folder)).rejects.toMatchObject({ code: 'ERR_FILE_OPEN', message: expect.stringContaining('no regular file') });
+  fs.rmSync(folder, { recursive: true });
+});
+
+test('a path that ends in .gguf is not looked at before it is opened', async () => {
+  const looked = jest.spyOn(fs.promises, 'stat');
+  await (await openGguf(path.join(__dirname, 'models', 'bert-tiny-mean.Q8_0.gguf'))).close();
+  await expect(openGguf('missing.gguf')).rejects.toMatchObject({ code: 'ERR_FILE_OPEN' });
+  expect(looked).not.toHaveBeenCalled();
+  looked.mockRestore();
 });
 
 test('names and files', () => {
   expect(parseReference('hf:o/r@refs/pr/1:dir/m.gguf')).toMatchObject({ repo: 'o/r', revision: 'refs/pr/1', file: 'dir/m.gguf' });
   expect(parseReference('nomic-embed-text-v1.5:Q4_K_M')).toMatchObject({ repo: shortNames['nomic-embed-text-v1.5'], revision: 'main', file: 'Q4_K_M' });
+  expect(parseReference('ALL-minilm-L6-V2')).toMatchObject({ name: 'ALL-minilm-L6-V2', repo: shortNames['all-MiniLM-L6-v2'] });
   for (const p of ['./model.gguf', 'C:\\models\\a.gguf', 'constructor', 'all-MiniLM-L6-v2.gguf']) expect(parseReference(p)).toBeUndefined();
   for (const bad of ['hf:', 'hf:o', 'hf:o/r/x', 'hf:../r', 'hf:o/r@../../x', 'hf:o/r:../x.gguf', 'hf:o/r:/x.gguf', 'hf:o/r:a\\b.gguf', 'hf:o/r@'])
     expect(() => parseReference(bad)).toThrow(expect.objectContaining({ code: 'ERR_MODEL_NAME' }));

@@ -87,6 +87,27 @@ test('what is wrong is refused by name', async () => {
   await e.close();
 });
 
+test('quantize checks its settings as calls do, and that there is a code for every value', () => {
+  const v = Float32Array.of(1, -1, 0.5, 0);
+  const ranges = Float32Array.of(-1, -1, -1, -1, 1, 1, 1, 1);
+  /** @type {[any, any, any, string][]} */
+  const wrong = [
+    [v, 'binary', { bitOrder: 'LSB' }, 'bitOrder'],
+    [v, 'int8', { ranges: [...ranges] }, 'ranges'],
+    [v, 'uint8', { ranges: ranges.map(() => Number.NaN) }, 'ranges'],
+    [v, 'int8', { range: ranges }, 'range'],
+    [v, 'uint8', null, 'settings'],
+    [v, 'uint8', {}, 'ranges'],
+    [Float32Array.of(1, Number.NaN), 'int8', {}, 'vector'],
+    [Float32Array.of(1, Number.POSITIVE_INFINITY, 0, 0), 'uint8', { ranges }, 'vector'],
+  ];
+  for (const [vector, output, settings, field] of wrong)
+    expect(() => quantize(vector, output, settings)).toThrow(expect.objectContaining({ name: 'GgufError', code: 'ERR_ARGUMENT', field }));
+  expect(() => calibrate([Float32Array.of(1, Number.NaN)])).toThrow(expect.objectContaining({ field: 'vectors' }));
+  expect(quantize(v, 'int8', { ranges, bitOrder: undefined })).toEqual(quantize(v, 'int8', { ranges }));
+  expect(quantize(v, 'float32')).toBe(v);
+});
+
 test('command line: --output and --ranges', () => {
   const cli = path.join(__dirname, '..', 'js', 'cli.js');
   const run = (...args) => spawnSync(process.execPath, [cli, 'embed', '-m', tiny, ...args, 'a text'], { encoding: 'utf8' });

@@ -147,7 +147,7 @@ func (c *cursor) preamble(f *File) (tensors, pairs int64, err error) {
 		return 0, 0, err
 	}
 	if string(b) != magic {
-		return 0, 0, errs.At(errs.GGUFMagic, "magic", 0, "the file starts with %q, not with GGUF", b)
+		return 0, 0, errs.At(errs.GGUFMagic, "magic", 0, "the file starts with %q, not with GGUF%s", b, mistaken(c.window[:c.filled]))
 	}
 	if err := c.version(f); err != nil {
 		return 0, 0, err

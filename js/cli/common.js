@@ -6,6 +6,7 @@ const { loadEmbedder } = require('../index');
 
 /**
  * @typedef {Record<string, any>} Values
+ * @typedef {{ text: string, [name: string]: unknown }} TextRecord what --jsonl gives beside the text comes out again with --json
  * @typedef {{
  *   usage: string, summary: string,
  *   options: NonNullable<import('node:util').ParseArgsConfig['options']>,
@@ -27,16 +28,22 @@ const modelOptions = /** @type {const} */ ({
   task: { type: 'string' },
   prefix: { type: 'string' },
   dimensions: { type: 'string' },
+  'max-tokens': { type: 'string' },
   file: { type: 'string', short: 'f', multiple: true },
   jsonl: { type: 'boolean' },
 });
+const truncation = /** @type {const} */ ({ 'no-truncate': { type: 'boolean' } });
+
+/** Options that are numbers, by loadEmbedder's names of them. */
+const numbers = { threads: 'threads', dimensions: 'dimensions', maxTokens: 'max-tokens' };
 
 /** loadEmbedder's options. @param {Values} v */
 function embedderOptions(v) {
   /** @type {Values} */
   const o = {};
   for (const name of ['model', 'precision', 'task', 'prefix']) if (v[name] !== undefined) o[name] = v[name];
-  for (const name of ['threads', 'dimensions']) if (v[name] !== undefined) o[name] = Number(v[name]);
+  for (const [name, option] of Object.entries(numbers)) if (v[option] !== undefined) o[name] = Number(v[option]);
+  if (v['no-truncate']) o.truncate = false;
   return o;
 }
 
@@ -52,22 +59,30 @@ function onProgress({ phase, loadedBytes, totalBytes }) {
 /** The option that shows progress, on a terminal only. */
 const showProgress = () => (process.stderr.isTTY ? { onProgress } : {});
 
-/** @param {string} line @param {boolean} jsonl */
-function textOf(line, jsonl) {
-  if (!jsonl) return line;
-  const v = JSON.parse(line);
-  const text = typeof v === 'string' ? v : v?.text;
-  if (typeof text !== 'string') throw new UsageError('each line of --jsonl must be a string or an object with "text"');
-  return text;
+/** A line of --jsonl; a string is a record of that text alone. @param {string} line @param {string} where @returns {TextRecord} */
+function recordOf(line, where) {
+  let v;
+  try {
+    v = JSON.parse(line);
+  } catch (e) {
+    throw new UsageError(`${where}: ${/** @type {Error} */ (e).message}`);
+  }
+  const record = typeof v === 'string' ? { text: v } : v;
+  if (typeof record?.text !== 'string') throw new UsageError(`${where}: a line of --jsonl must be a string or an object with "text"`);
+  return record;
 }
 
-/** The texts of the arguments, else of the files, else of standard input. @param {Values} v @param {string[]} args */
-async function* texts(v, args) {
-  if (args.length > 0) {
-    yield* args;
-    return;
-  }
+/**
+ * The texts of the arguments, else of the files, else of standard input.
+ * @param {Values} v
+ * @param {string[]} args
+ * @returns {AsyncGenerator<TextRecord>}
+ */
+async function* records(v, args) {
+  for (const text of args) yield { text };
+  if (args.length > 0) return;
   for (const file of v.file ?? [undefined]) {
+    const name = file ?? 'standard input';
     const input = file === undefined ? process.stdin : fs.createReadStream(file);
     const lines = readline.createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY });
     /** @type {Error | undefined} */
@@ -78,8 +93,13 @@ async function* texts(v, args) {
     };
     input.on('error', fail);
     lines.on('error', fail); // readline tells the input's once more
-    for await (const line of lines) if (!v.jsonl || line.trim() !== '') yield textOf(line, v.jsonl);
-    if (failed) throw failed;
+    let number = 0;
+    for await (const line of lines) {
+      number++;
+      if (!v.jsonl) yield { text: line };
+      else if (line.trim() !== '') yield recordOf(line, `${name}, line ${number}`);
+    }
+    if (failed) throw new Error(`${name}: ${failed.message}`, { cause: failed });
   }
 }
 
@@ -91,4 +111,4 @@ async function print(line) {
 /** @param {number} bytes */
 const megabytes = (bytes) => `${(bytes / 1e6).toFixed(1)} MB`;
 
-module.exports = { UsageError, common, modelOptions, embedderOptions, embedderOf, texts, print, showProgress, megabytes };
+module.exports = { UsageError, common, modelOptions, truncation, embedderOptions, embedderOf, records, print, showProgress, megabytes };

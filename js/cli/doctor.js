@@ -4,7 +4,7 @@ const v8 = require('node:v8');
 const { version } = require('../index');
 const { Kind, call } = require('../native');
 const { nativeFiles } = require('../locate');
-const { libc } = require('../platforms');
+const { libc, reportHeader } = require('../platforms');
 const { common, megabytes, print } = require('./common');
 
 /** A file of /proc, empty where there is none. @param {string} file */
@@ -30,14 +30,13 @@ function processLimits() {
 
 /** @returns {Record<string, any>} */
 function host() {
-  const report = /** @type {any} */ (process.report.getReport()).header;
   return {
     version,
     node: process.versions.node,
     v8: process.versions.v8,
     platform: `${process.platform}-${process.arch}`,
     system: `${os.type()} ${os.release()}`,
-    libc: libc() && `${libc()} ${report.glibcVersionRuntime ?? ''}`.trim(),
+    libc: libc() && `${libc()} ${reportHeader().glibcVersionRuntime ?? ''}`.trim(),
     processor: os.cpus()[0]?.model,
     features: processorFeatures(),
     memory: os.totalmem(),

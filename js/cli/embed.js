@@ -1,8 +1,11 @@
 const fs = require('node:fs');
-const { UsageError, embedderOf, modelOptions, print, texts } = require('./common');
+const { UsageError, embedderOf, modelOptions, print, records, truncation } = require('./common');
 
 /** @param {Iterable<number>} vector */
 const shortest = (vector) => Array.from(vector, (x) => Number(x.toPrecision(9))).join(' ');
+
+/** @param {import('./common').TextRecord | undefined} record @param {{ vector: Iterable<number>, scale?: number }} made */
+const jsonOf = (record, { vector, scale }) => JSON.stringify({ ...record, embedding: Array.from(vector), ...(scale !== undefined && { scale }) });
 
 /** The calibration of int8 and uint8: a JSON file of two arrays, minima and maxima. @param {string} file */
 function rangesOf(file) {
@@ -15,21 +18,21 @@ function rangesOf(file) {
 module.exports = {
   usage: 'embed [TEXT ...]',
   summary: 'a vector a text',
-  options: { ...modelOptions, output: { type: 'string' }, 'bit-order': { type: 'string' }, ranges: { type: 'string' } },
+  options: { ...modelOptions, ...truncation, output: { type: 'string' }, 'bit-order': { type: 'string' }, ranges: { type: 'string' } },
   async run(v, args) {
     const e = embedderOf(v);
-    /** @type {string[]} */
+    /** @type {import('./common').TextRecord[]} */
     const sent = [];
     async function* remembered() {
-      for await (const t of texts(v, args)) {
-        sent.push(t);
-        yield t;
+      for await (const record of records(v, args)) {
+        sent.push(record);
+        yield record.text;
       }
     }
-    const settings = { output: v.output, bitOrder: v['bit-order'], ranges: v.ranges && rangesOf(v.ranges) };
-    for await (const vector of e.embedStream(remembered(), settings)) {
-      const text = sent.shift();
-      await print(v.json ? JSON.stringify({ text, embedding: Array.from(vector) }) : shortest(vector));
+    const settings = { output: v.output, bitOrder: v['bit-order'], ranges: v.ranges && rangesOf(v.ranges), details: /** @type {true} */ (true) };
+    for await (const made of e.embedStream(remembered(), settings)) {
+      const record = sent.shift();
+      await print(v.json ? jsonOf(record, made) : shortest(made.vector));
     }
     await e.close();
   },

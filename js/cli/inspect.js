@@ -1,17 +1,26 @@
 const { openGguf } = require('../index');
 const { UsageError, common, megabytes, print } = require('./common');
 
-/** @param {any} value */
+/** @import { MetadataValue } from '../index.js' */
+
+/** A value for people: one short line. @param {MetadataValue} value */
 function shown(value) {
-  if (typeof value === 'object' && value !== null) return `${value.elementType}[${value.length}]`;
+  if (typeof value === 'object') return `${value.elementType}[${value.length}]`;
   const s = typeof value === 'string' ? JSON.stringify(value) : String(value);
   return s.length > 100 ? `${s.slice(0, 97)}...` : s;
 }
 
-/** @param {any} info @param {Record<string, string>} metadata @param {Record<string, { tensors: number, bytes: number }>} types @param {any} plan */
+/** A value for JSON: of an array its type and length; numbers that JSON or its readers would change are strings. @param {MetadataValue} value */
+function forJson(value) {
+  if (typeof value === 'object') return { elementType: value.elementType, length: value.length };
+  if (typeof value === 'bigint') return Number.isSafeInteger(Number(value)) ? Number(value) : String(value);
+  return typeof value === 'number' && !Number.isFinite(value) ? String(value) : value;
+}
+
+/** @param {any} info @param {[string, MetadataValue][]} metadata @param {Record<string, { tensors: number, bytes: number }>} types @param {any} plan */
 async function printInspection(info, metadata, types, plan) {
   await print(`GGUF v${info.version}, ${megabytes(info.fileBytes)}, ${info.tensors} tensors, ${info.pairs} metadata pairs\n`);
-  for (const [key, value] of Object.entries(metadata)) await print(`${key.padEnd(44)} ${value}`);
+  for (const [key, value] of metadata) await print(`${key.padEnd(44)} ${shown(value)}`);
   await print('\ntensors by type');
   for (const [type, t] of Object.entries(types)) await print(`  ${type.padEnd(10)} ${String(t.tensors).padStart(5)}  ${megabytes(t.bytes)}`);
   await print('\nmemory plan');
@@ -27,9 +36,9 @@ module.exports = {
   async run(v, args) {
     if (args.length !== 1) throw new UsageError('inspect takes one file');
     const file = await openGguf(args[0]);
-    /** @type {Record<string, string>} */
-    const metadata = {};
-    for await (const [key, value] of file) metadata[key] = shown(value);
+    /** @type {[string, MetadataValue][]} */
+    const metadata = [];
+    for await (const pair of file) metadata.push(pair);
     const tensors = await file.tensors();
     /** @type {Record<string, { tensors: number, bytes: number }>} */
     const types = {};
@@ -39,8 +48,10 @@ module.exports = {
       types[t.type].bytes += t.bytes;
     }
     const plan = await file.plan().catch((e) => ({ error: e.message }));
-    if (v.json) await print(JSON.stringify({ info: file.info, metadata, types, tensors, plan }));
-    else await printInspection(file.info, metadata, types, plan);
+    if (v.json) {
+      const values = Object.fromEntries(metadata.map(([key, value]) => [key, forJson(value)]));
+      await print(JSON.stringify({ info: file.info, metadata: values, types, tensors, plan }));
+    } else await printInspection(file.info, metadata, types, plan);
     await file.close();
   },
 };

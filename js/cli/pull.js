@@ -1,5 +1,6 @@
 const { pullModel } = require('../hub/download');
-const { nameError, parseReference } = require('../hub/reference');
+const { parseReference } = require('../hub/reference');
+const { unknownName } = require('../hub/unknown');
 const { UsageError, common, print, showProgress } = require('./common');
 
 /** @type {import('./common').Command} */
@@ -11,7 +12,7 @@ module.exports = {
     if (args.length === 0) throw new UsageError('pull takes the names of models');
     for (const name of args) {
       const reference = parseReference(name);
-      if (!reference) throw nameError(name, "no short name, nor one that begins with 'hf:'");
+      if (!reference) throw unknownName(name);
       const path = await pullModel(reference, showProgress());
       await print(v.json ? JSON.stringify({ name, path }) : path);
     }

@@ -1,5 +1,6 @@
 const { cachedModels, removeModel } = require('../hub/cache');
 const { matching, nameError, parseReference, partsOf } = require('../hub/reference');
+const { unknownName } = require('../hub/unknown');
 const { UsageError, common, megabytes, print } = require('./common');
 
 /**
@@ -8,7 +9,7 @@ const { UsageError, common, megabytes, print } = require('./common');
  */
 async function meant(name) {
   const reference = parseReference(name);
-  if (!reference) throw nameError(name, "no short name, nor one that begins with 'hf:'");
+  if (!reference) throw unknownName(name);
   const ofRevision = (/** @type {import('../hub/cache').CachedModel} */ m) =>
     !name.includes('@') || m.commit === reference.revision || m.revisions.includes(reference.revision);
   const models = (await cachedModels()).filter((m) => m.repo === reference.repo && ofRevision(m));

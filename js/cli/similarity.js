@@ -1,15 +1,15 @@
-const { UsageError, embedderOf, modelOptions, print, texts } = require('./common');
+const { UsageError, embedderOf, modelOptions, print, records, truncation } = require('./common');
 
 /** @type {import('./common').Command} */
 module.exports = {
   usage: 'similarity TEXT TEXT ...',
   summary: 'the cosine of each pair',
-  options: modelOptions,
+  options: { ...modelOptions, ...truncation },
   async run(v, args) {
     const e = embedderOf(v);
     /** @type {string[]} */
     const list = [];
-    for await (const t of texts(v, args)) list.push(t);
+    for await (const { text } of records(v, args)) list.push(text);
     if (list.length < 2) throw new UsageError('similarity takes two texts or more');
     const vectors = await e.embedMany(list);
     const pairs = [];

@@ -1,4 +1,4 @@
-const { embedderOf, modelOptions, print, texts } = require('./common');
+const { embedderOf, embedderOptions, modelOptions, print, records } = require('./common');
 
 /** @type {import('./common').Command} */
 module.exports = {
@@ -7,9 +7,10 @@ module.exports = {
   options: modelOptions,
   async run(v, args) {
     const e = embedderOf(v);
-    for await (const text of texts(v, args)) {
-      const ids = Array.from(await e.tokenize(text));
-      await print(v.json ? JSON.stringify({ text, ids }) : ids.join(' '));
+    const { maxTokens } = embedderOptions(v); // of loadEmbedder it cuts what is embedded only
+    for await (const record of records(v, args)) {
+      const ids = Array.from(await e.tokenize(record.text, { maxTokens }));
+      await print(v.json ? JSON.stringify({ ...record, ids }) : ids.join(' '));
     }
     await e.close();
   },

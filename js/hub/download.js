@@ -7,7 +7,7 @@ const fs = require('node:fs/promises');
 const path = require('node:path');
 const { GgufError } = require('../errors');
 const { stoppedByThrow } = require('../signals');
-const { cacheFolder, cachedModels, commitForm, repoFolder, showAs, sizeOf, writeWhole } = require('./cache');
+const { cacheFolder, cachedModels, cachedPath, commitForm, repoFolder, showAs, sizeOf, writeWhole } = require('./cache');
 const { client, endpoint, hubFetch, isOffline, timeoutMs } = require('./client');
 const { pause, withLock } = require('./lock');
 const { choose, isInside, nameError, partsOf } = require('./reference');
@@ -200,14 +200,14 @@ async function fetchFile(pull, entry) {
 }
 
 /**
- * Brings a model of the hub into the cache and resolves to its path. Asks the hub even if the model is there: the revision
- * may have moved.
+ * Brings a model of the hub into the cache and resolves to its path. Asks the hub even if the model is there, but offline: the
+ * revision may have moved.
  * @param {Reference} reference
  * @param {{ signal?: AbortSignal, onProgress?: (p: LoadProgress) => void }} [options]
  */
 async function pullModel(reference, { signal = new AbortController().signal, onProgress } = {}) {
   signal.throwIfAborted();
-  if (isOffline()) throw await offlineError(reference);
+  if (isOffline()) return offlinePath(reference);
   const listener = stoppedByThrow(onProgress);
   const stop = AbortSignal.any([signal, listener.signal]);
   try {
@@ -241,12 +241,14 @@ async function pullParts(reference, signal, onProgress) {
   return path.join(folder, 'snapshots', commit, ...parts[0].path.split('/'));
 }
 
-/** @param {Reference} reference */
-async function offlineError(reference) {
+/** What the cache has. @param {Reference} reference */
+async function offlinePath(reference) {
+  const found = await cachedPath(reference);
+  if (found) return found;
   const models = (await cachedModels()).filter((m) => m.repo === reference.repo);
   const has = models.length > 0 ? `it has ${models.map((m) => m.file).join(', ')}` : 'it has nothing of that repository';
   const message = `${reference.name} is not in the cache, and HF_HUB_OFFLINE is set; ${has} (${cacheFolder()})`;
-  return new GgufError({ code: 'ERR_OFFLINE', kind: 'io', field: 'model', message });
+  throw new GgufError({ code: 'ERR_OFFLINE', kind: 'io', field: 'model', message });
 }
 
 module.exports = { pullModel };

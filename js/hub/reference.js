@@ -9,6 +9,9 @@ const preferred = 'Q8_0';
 const form = /^hf:([\w.-]+\/[\w.-]+)(?:@([^:]+))?(?::(.+))?$/;
 const splitPart = /-(\d{5})-of-(\d{5})\.gguf$/i;
 
+/** The repositories of the short names, which are the same in any case. */
+const repos = new Map(Object.entries(shortNames).map(([name, repo]) => [name.toLowerCase(), repo]));
+
 /** @param {string} name @param {string} message */
 function nameError(name, message) {
   return new GgufError({ code: 'ERR_MODEL_NAME', kind: 'argument', field: 'model', message: `${name}: ${message}` });
@@ -22,7 +25,7 @@ function isInside(path) {
 /** The reference that a model option names, or undefined if it is a path. @param {string} name @returns {Reference | undefined} */
 function parseReference(name) {
   const [short, ...file] = name.split(':');
-  const repo = Object.hasOwn(shortNames, short) ? shortNames[/** @type {keyof typeof shortNames} */ (short)] : undefined;
+  const repo = repos.get(short.toLowerCase());
   const full = repo ? [`hf:${repo}`, ...file].join(':') : name;
   if (!full.startsWith('hf:')) return undefined;
   const match = form.exec(full);
