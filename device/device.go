@@ -97,7 +97,7 @@ type Batch struct {
 	Pooling   Pooling        //
 	Threads   int            // at most so many; 0: as many as the device has
 	Out       []float32      // [texts, hidden size], pooled, not normalised
-	Cancelled *atomic.Uint32 // not 0: give up between layers with errs.Aborted; may be nil
+	Cancelled *atomic.Uint32 // not 0: give up between steps with errs.Aborted; may be nil
 }
 
 // Texts is the number of texts of the batch.

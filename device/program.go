@@ -9,7 +9,6 @@ type Program struct {
 	Steps      []Step
 	Result     SlotID // [tokens, HiddenSize], pooled after the last step
 	MaxTokens  int    // longest text
-	Layers     int    // for the Cancelled check: one look per Step with LayerEnd
 	Tables     Tables
 }
 
@@ -87,7 +86,6 @@ type Step struct {
 	Heads      int
 	HeadSize   int
 	Scale      float32 // OpAttention
-	LayerEnd   bool    // a cancelled batch stops here
 }
 
 // Tables are constants a program needs besides the weights.

@@ -53,7 +53,7 @@ func New(c Config) (*Device, error) {
 	if threads <= 0 {
 		threads = usableThreads()
 	}
-	return &Device{config: c, set: set, threads: threads}, nil
+	return &Device{config: c, set: set, threads: min(threads, C.GSK_THREADS)}, nil
 }
 
 // Name is "cpu".

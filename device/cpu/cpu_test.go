@@ -104,7 +104,6 @@ func (s shape) model(r *rand.Rand) *model {
 		step(device.Step{Op: device.OpActivate, In: 4, Out: 4, Columns: s.wide, Activation: s.activation})
 		linear(4, 3, h, wide, 0)
 		norm(3, 0)
-		p.Steps[len(p.Steps)-1].LayerEnd = true
 	}
 	if s.rotary {
 		p.Tables.Rotary = make([]float32, 512*s.hidden/s.heads)

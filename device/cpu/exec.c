@@ -4,11 +4,10 @@
 #include <stdatomic.h>
 #include <string.h>
 
-enum { MAX_SLOTS = 16 };
 
 /* One thread's buffers, cut out of its workspace. */
 typedef struct workspace {
-  float *slot[MAX_SLOTS];
+  float *slot[GSK_SLOTS];
   uint8_t *codes;         /* [slab][gsk_codes_stride(widest)]: prepared activations */
   float *scales;          /* [slab][widest/32] */
   int32_t *zeros;         /* [slab][widest/32] */

@@ -14,16 +14,17 @@
 enum { GSK_EMBED, GSK_NORM, GSK_LINEAR, GSK_ACTIVATE, GSK_ROTARY, GSK_ATTENTION }; /* device.Op */
 enum { GSK_POOL_MEAN = 1, GSK_POOL_CLS = 2, GSK_POOL_LAST = 3 }; /* device.Pooling */
 
+enum { GSK_SLOTS = 16 }; /* most of a program */
+
 typedef struct gsk_slot {
-  int64_t stride; /* floats, a multiple of 16 */
+  int64_t stride; /* floats, gsk_floats_stride */
   int32_t kept;   /* lives through attention: rows of the whole group, else of one slab */
   int32_t pad;
 } gsk_slot;
 
 typedef struct gsk_step {
   int32_t op, in, add, out; /* slots, −1: none */
-  int32_t column, columns, activation, attention /* gsk_attention_of */, heads, head_size,
-      layer_end;
+  int32_t column, columns, activation, attention /* gsk_attention_of */, heads, head_size;
   float epsilon, scale;
   const float *weight, *bias; /* vectors */
   gsk_matrix matrix;

@@ -34,7 +34,7 @@ type executable struct {
 // Compile implements device.Device.
 func (d *Device) Compile(p *device.Program, dw device.Weights) (device.Executable, error) {
 	w, ok := dw.(*weights)
-	if !ok || len(p.Slots) > 16 {
+	if !ok || len(p.Slots) > C.GSK_SLOTS {
 		return nil, errs.New(errs.InternalFault, "device", "a program of %d slots over weights of another device", len(p.Slots))
 	}
 	runs := runsOf(p)
@@ -50,7 +50,7 @@ func (d *Device) Compile(p *device.Program, dw device.Weights) (device.Executabl
 	e.c.runs, e.c.run_count = unsafe.SliceData(carve[C.int32_t](r, &at, len(runs))), C.int64_t(len(runs)-1)
 	copy(unsafe.Slice(e.c.runs, len(runs)), runs)
 	for i, s := range p.Slots {
-		slots[i] = C.gsk_slot{stride: C.int64_t((s.Columns + C.GSK_LANES - 1) / C.GSK_LANES * C.GSK_LANES), kept: flag(s.Kept)}
+		slots[i] = C.gsk_slot{stride: C.gsk_floats_stride(C.int64_t(s.Columns)), kept: flag(s.Kept)}
 	}
 	for i := range p.Steps {
 		steps[i] = e.step(&p.Steps[i])
@@ -67,6 +67,13 @@ func (d *Device) Compile(p *device.Program, dw device.Weights) (device.Executabl
 	e.c.set = d.set.set
 	return e, nil
 }
+
+// The numbers that exec.h and kernels.h give to what package device names.
+var (
+	_ = [1]struct{}{}[C.GSK_ATTENTION-int(device.OpAttention)]
+	_ = [1]struct{}{}[C.GSK_POOL_LAST-int(device.PoolLast)]
+	_ = [1]struct{}{}[C.GSK_GATED_GELU-int(device.GatedGELU)]
+)
 
 func sizes[T any](n int) int64 { return int64(n) * int64(unsafe.Sizeof(*new(T))) }
 
@@ -97,7 +104,7 @@ func (e *executable) vector(id device.TensorID) *C.float {
 func (e *executable) step(s *device.Step) C.gsk_step {
 	c := C.gsk_step{op: C.int32_t(s.Op), in: C.int32_t(s.In), add: C.int32_t(s.Add), out: C.int32_t(s.Out),
 		column: C.int32_t(s.Column), columns: C.int32_t(s.Columns), activation: C.int32_t(s.Activation),
-		heads: C.int32_t(s.Heads), head_size: C.int32_t(s.HeadSize), layer_end: flag(s.LayerEnd),
+		heads: C.int32_t(s.Heads), head_size: C.int32_t(s.HeadSize),
 		epsilon: C.float(s.Epsilon), scale: C.float(s.Scale)}
 	switch s.Op {
 	case device.OpLinear:
@@ -151,6 +158,9 @@ func (e *executable) Run(b *device.Batch) error {
 	}
 	s := &e.schedule
 	s.divide(b.Offsets, threads)
+	if s.longest > e.program.MaxTokens {
+		return errs.New(errs.ArgumentInvalid, "batch", "a text of %d tokens; the program takes %d", s.longest, e.program.MaxTokens)
+	}
 	cb := e.batch
 	*cb = C.gsk_batch{pooling: C.int32_t(b.Pooling), group_count: C.int64_t(len(s.groups) - 1), group_rows: C.int64_t(s.groupRows),
 		longest: C.int64_t(s.longest), together: flag(s.together), threads: C.int32_t(s.threads)}

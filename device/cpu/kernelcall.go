@@ -71,6 +71,8 @@ func (s *kernelSet) scalesPerRow(of device.TensorSpec, p device.Precision) int {
 
 func codesStride(k int) int { return int(C.gsk_codes_stride(C.int64_t(k))) }
 
+func floatsStride(k int) int { return int(C.gsk_floats_stride(C.int64_t(k))) }
+
 // codesBytes is what a row's codes take for a matrix. Words are written 16 at a time.
 func (s *kernelSet) codesBytes(of device.TensorSpec, p device.Precision) int {
 	form, k := s.form(of, p), C.int64_t(of.Shape.Columns())

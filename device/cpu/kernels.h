@@ -2,9 +2,9 @@
  *
  * All sets give the same bits: an output is one accumulator that walks k upwards; integer sums are exact;
  * float steps are the same sequence of IEEE operations with every fused multiply-add stated; a reduction
- * over a row uses 16 virtual lanes, folded in one fixed order. The functions are written once, in
- * kernels_body.h, over the inline operations that each set's file defines; a set may replace any of them
- * by hand as long as TestSetsGiveTheSameBits passes.
+ * over a row uses 16 virtual lanes, folded in one fixed order. The functions are written once, in the files
+ * that kernels_body.h includes, over the inline operations that each set's file defines; a set may replace
+ * any of them by hand as long as TestSetsGiveTheSameBits passes.
  *
  * Rows are float32, row-major; strides of float rows are in floats, all others in bytes. Nothing
  * allocates, sets errno or keeps state. Pointers do not alias unless said.
@@ -213,6 +213,11 @@ static inline int64_t gsk_codes_bytes(const gsk_form *f) {
  * fall into few sets of the first cache */
 static inline int64_t gsk_codes_stride(int64_t k) {
   return (gsk_up(2 * k, GSK_ALIGN) / GSK_ALIGN | 1) * GSK_ALIGN;
+}
+
+/* floats from one row of a slot to the next, odd multiples of 64 bytes for the same reason */
+static inline int64_t gsk_floats_stride(int64_t columns) {
+  return (gsk_up(columns, GSK_LANES) / GSK_LANES | 1) * GSK_LANES;
 }
 
 /* The Euclidean norm that codes of words are scaled to, k numbers before they are rounded. By Cauchy and Schwarz no

@@ -1,4 +1,5 @@
 /* The portable set: plain C with fmaf. Correct everywhere and slow; the others must equal it. */
+#include "half.h"
 #include "kernels.h"
 
 #include <math.h>
@@ -132,22 +133,10 @@ GSK_OP V loadBFloat(const uint16_t *p) {
     b[i] = (uint32_t)p[i] << 16;
   return fromBits(b);
 }
-GSK_OP float halfToFloat(uint16_t h) {
-  uint32_t sign = (uint32_t)(h & 0x8000) << 16, m = h & 0x7fff, bits;
-  if (m >= 0x400) bits = (m << 13) + (m >= 0x7c00 ? (255u - 31) << 23 : (127u - 15) << 23);
-  else {
-    float f = (float)m * 0x1p-24f;
-    memcpy(&bits, &f, 4);
-  }
-  bits |= sign;
-  float r;
-  memcpy(&r, &bits, 4);
-  return r;
-}
 GSK_OP V loadHalf(const uint16_t *p) {
   V r;
   GSK_EACH
-    r.x[i] = halfToFloat(p[i]);
+    r.x[i] = half_to_float(p[i]);
   return r;
 }
 GSK_OP VI zeroI(void) {

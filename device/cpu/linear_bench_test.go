@@ -64,8 +64,7 @@ func benchmarkLinear(b *testing.B, s *kernelSet, typ *quant.Type, p device.Preci
 	w, arithmetic := s.newPacker(spec, p, offHeap(b, size), offHeap(b, s.scratchBytes(spec, p))), s.arithmetic(spec, p)
 	r := rand.New(rand.NewPCG(1, 2))
 	normal := func() float32 { return float32(r.NormFloat64()) }
-	// rows of floats, too, lie an odd number of cache lines apart, as the encoder's do
-	stride := codesStride(2*k) / 4
+	stride := floatsStride(k)
 	x := offHeapOf[float32](b, rows*stride)
 	copy(x, draw(rows*stride, normal))
 	out := offHeapOf[float32](b, rows*n)

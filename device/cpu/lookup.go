@@ -33,6 +33,9 @@ func (e *executable) reader(id device.TensorID) (l C.gsk_lookup) {
 
 // checkIDs refuses ids that the token table has no row for: C would read elsewhere.
 func (e *executable) checkIDs(b *device.Batch) error {
+	if len(b.IDs) == 0 {
+		return errs.New(errs.ArgumentInvalid, "batch", "a batch of no tokens")
+	}
 	rows := e.weights.specs[e.program.Steps[0].Weight].Shape.Rows()
 	if most := slices.Max(b.IDs); int64(most) >= rows {
 		return errs.New(errs.ArgumentInvalid, "batch", "token id %d; the table has %d rows", most, rows)

@@ -37,9 +37,12 @@ func TestRowReadersGiveTheDecodersBits(t *testing.T) {
 	}
 }
 
-func TestIdsOutsideTheTableAreRefused(t *testing.T) {
+func TestBatchesThatAreNoneAreRefused(t *testing.T) {
 	s := shapes[0]
-	e := s.model(rand.New(rand.NewPCG(1, 2))).load(t, newDevice(t, "", 1), device.Exact)
-	err := e.Run(&device.Batch{IDs: []uint32{vocabulary}, Offsets: []uint32{0, 1}, Pooling: device.PoolMean, Out: make([]float32, s.hidden)})
-	require.Equal(t, errs.ArgumentInvalid, errs.From(err).Code)
+	m := s.model(rand.New(rand.NewPCG(1, 2)))
+	e := m.load(t, newDevice(t, "", 1), device.Exact)
+	for name, ids := range map[string][]uint32{"outside the table": {vocabulary}, "no tokens": {}, "over the longest text": make([]uint32, m.program.MaxTokens+1)} {
+		err := e.Run(&device.Batch{IDs: ids, Offsets: []uint32{0, uint32(len(ids))}, Pooling: device.PoolMean, Out: make([]float32, s.hidden)})
+		require.Equal(t, errs.ArgumentInvalid, errs.From(err).Code, name)
+	}
 }

@@ -18,7 +18,7 @@ enum {
   DEFAULT_FLOAT_MODE = 0x1f80
 }; /* no flush to zero, round to nearest, all exceptions masked */
 #else
-static void relax(void) {}
+static void relax(void) { __asm__ volatile("isb"); } /* as long as x86's pause; yield is no wait */
 static unsigned float_mode(void) {
   unsigned long r;
   __asm__ volatile("mrs %0, fpcr" : "=r"(r));
@@ -30,10 +30,7 @@ static void set_float_mode(unsigned m) {
 enum { DEFAULT_FLOAT_MODE = 0 };
 #endif
 
-enum {
-  MAX_THREADS = 64,
-  SPINS = 2000
-}; /* about 20 µs; longer spinning hurts where others hold the cores */
+enum { SPINS = 2000 }; /* 20 to 200 µs, as the processor pauses; longer spinning hurts where others hold the cores */
 
 static pthread_mutex_t turn = PTHREAD_MUTEX_INITIALIZER; /* one run at a time */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -74,8 +71,9 @@ static void *worker(void *unused) {
       if (atomic_fetch_sub(&active, 1) == 1) pthread_cond_signal(&finished);
     }
     pthread_mutex_unlock(&lock);
-    for (int i = 0; i < SPINS && atomic_load_explicit(&generation, memory_order_acquire) == seen;
-         i++)
+    /* who had no part in this run will hardly have one in the next */
+    for (int i = 0;
+         me && i < SPINS && atomic_load_explicit(&generation, memory_order_acquire) == seen; i++)
       relax();
     pthread_mutex_lock(&lock);
     while (atomic_load(&generation) == seen) pthread_cond_wait(&wake, &lock);
@@ -91,7 +89,7 @@ static void grow(int n) {
 void gsk_pool_run(int threads, gsk_task fn, void *arg) {
   unsigned mode = float_mode();
   set_float_mode(DEFAULT_FLOAT_MODE);
-  if (threads > MAX_THREADS) threads = MAX_THREADS;
+  if (threads > GSK_THREADS) threads = GSK_THREADS;
   if (threads <= 1) {
     fn(arg, 0);
     set_float_mode(mode);
@@ -105,7 +103,7 @@ void gsk_pool_run(int threads, gsk_task fn, void *arg) {
   task = fn;
   task_arg = arg;
   atomic_fetch_add(&generation, 1);
-  pthread_cond_broadcast(&wake);
+  for (int i = 0; i < wanted; i++) pthread_cond_signal(&wake); /* not all that were ever made */
   pthread_mutex_unlock(&lock);
   fn(arg, 0);
   for (int i = 0; i < SPINS && atomic_load(&active); i++) relax();

@@ -29,7 +29,7 @@ func quotaThreads(root string) int {
 		if len(parts) != 3 {
 			continue
 		}
-		for path := strings.TrimRight(parts[2], "/"); ; path = path[:strings.LastIndexByte(path, '/')] {
+		for path := strings.TrimRight(parts[2], "/"); ; path = path[:max(0, strings.LastIndexByte(path, '/'))] {
 			threads = min(threads, groupThreads(root, parts[1], path))
 			if path == "" {
 				break

@@ -191,7 +191,6 @@ func TestStepsByHand(t *testing.T) {
 
 func compileTable(t *testing.T, d *Device) device.Executable {
 	p := &device.Program{HiddenSize: 2, Slots: []device.Slot{{Columns: 2}}, Steps: []device.Step{embedFirst()}, MaxTokens: 3}
-	p.Steps[0].LayerEnd = true
 	e, err := d.Compile(p, load(t, d, []value{table(3, 2, 1, 2, 3, 5, 5, 11)}))
 	require.NoError(t, err)
 	return e

@@ -24,7 +24,7 @@ type selfTest struct {
 
 func newSelfTest() *selfTest {
 	const x, qkv, head, y, wide = device.SlotID(0), device.SlotID(1), device.SlotID(2), device.SlotID(3), device.SlotID(4)
-	s := &selfTest{program: device.Program{HiddenSize: selfHidden, Result: x, MaxTokens: selfTokens, Layers: 1,
+	s := &selfTest{program: device.Program{HiddenSize: selfHidden, Result: x, MaxTokens: selfTokens,
 		Slots: []device.Slot{{Columns: selfHidden, Kept: true}, {Columns: 3 * selfHidden, Kept: true}, {Columns: selfHidden, Kept: true}, {Columns: selfHidden}, {Columns: selfWide}}}}
 	s.step(device.Step{Op: device.OpEmbed, In: device.NoSlot, Out: x, Weight: s.tensor("F32", device.Lookup, selfTokens, selfHidden),
 		Positions: device.NoTensor, Types: device.NoTensor})
@@ -37,7 +37,6 @@ func newSelfTest() *selfTest {
 	s.step(device.Step{Op: device.OpActivate, In: wide, Out: wide, Columns: selfWide, Activation: device.GELU})
 	s.linear(wide, y, "F32", selfHidden, selfWide)
 	s.norm(y, x)
-	s.program.Steps[len(s.program.Steps)-1].LayerEnd = true
 	return s
 }
 

@@ -42,7 +42,7 @@ func Forward(c *Config, l *Layout, ledger *memory.Ledger) (*device.Program, *mem
 		wide *= 2
 	}
 	h := c.HiddenSize
-	p := &device.Program{HiddenSize: h, MaxTokens: c.Context, Layers: c.Layers, Result: slotX,
+	p := &device.Program{HiddenSize: h, MaxTokens: c.Context, Result: slotX,
 		Slots: []device.Slot{slotX: {Columns: h, Kept: true}, slotQKV: {Columns: 3 * h, Kept: true}, slotHead: {Columns: h, Kept: true},
 			slotY: {Columns: h}, slotWide: {Columns: wide}}}
 	b := builder{program: p, config: c}
@@ -88,7 +88,6 @@ func (b *builder) layer(t *layerTensors) {
 	b.add(device.Step{Op: device.OpActivate, In: slotWide, Out: slotWide, Columns: c.FeedForward, Activation: c.Architecture.Activation})
 	b.linear(slotWide, slotY, t.down)
 	b.norm(slotY, slotX, t.layerNorm)
-	b.program.Steps[len(b.program.Steps)-1].LayerEnd = true
 }
 
 func (b *builder) linear(in, out device.SlotID, t linearTensors) {
