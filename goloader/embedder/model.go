@@ -109,7 +109,7 @@ func (r *Runtime) run(m *model, d device.Device, o LoadOptions) {
 	defer turn(r.disk)()
 	defer func() {
 		if e := recover(); e != nil {
-			m.err = errs.New(errs.InternalFault, "", "a fault of this library, please report it: %v", e)
+			m.err = errs.Fault("", e)
 		}
 		if m.err != nil {
 			r.mu.Lock()

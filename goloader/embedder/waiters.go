@@ -77,7 +77,7 @@ func (m *model) wait(w *waiter) error {
 		<-m.loaded
 	}
 	if w.gone() {
-		return errs.New(errs.Aborted, "", "the load was cancelled")
+		return errs.Cancelled("")
 	}
 	return nil
 }
