@@ -15,6 +15,7 @@ import (
 	"gguf-stream/goloader/gguf"
 	"gguf-stream/goloader/limits"
 	"gguf-stream/goloader/memory"
+	"gguf-stream/goloader/stream"
 )
 
 // BenchmarkLoad: medians in milliseconds of a load's parts and, between the loads, of reading the same bytes and
@@ -130,6 +131,53 @@ func TestALoadWaitsForMemory(t *testing.T) {
 	another.Filled()
 	require.NoError(t, soon(t, end))
 	require.Len(t, r.disk, limits.DiskJobs)
+}
+
+// TestACancelledLoadBeginsNoOtherPart: cancelled in the last read of the header or the plan, or when the weights are
+// loaded and the program is not, it reads nothing more.
+func TestACancelledLoadBeginsNoOtherPart(t *testing.T) {
+	path := tinyFile(t)
+	reads, cancelAt, stop := 0, -1, new(atomic.Uint32)
+	r := newRuntime(t, Settings{Wrap: through(func(n int, src gguf.Source, p []byte, offset int64) (int, error) {
+		reads = n + 1
+		if n == cancelAt {
+			stop.Store(1)
+		}
+		return src.ReadAt(p, offset)
+	})})
+	f, err := gguf.OpenThrough(path, r.ledger, r.wrap)
+	require.NoError(t, err)
+	header := reads
+	_, err = r.plan(f, r.cpu, device.Exact)
+	require.NoError(t, err)
+	plan := reads
+	f.Close()
+	aborted := func(progress stream.Progress) {
+		t.Helper()
+		_, err := r.Open(OpenOptions{LoadOptions: LoadOptions{Path: path}}, stop, progress)
+		require.True(t, isCode(err, errs.Aborted), "%v", err)
+		stop.Store(0)
+	}
+	for _, last := range []int{header, plan} {
+		cancelAt = last - 1
+		aborted(nil)
+		require.Equal(t, last, reads)
+	}
+	cancelAt = -1
+	weights := 0
+	r.ledger.FailAllocations(func(bytes int64) ([]byte, error) {
+		if weights > 0 {
+			stop.Store(1)
+		}
+		return memory.Map(bytes)
+	})
+	aborted(func(loaded, total int64, _ string) {
+		if loaded == total {
+			weights = reads
+		}
+	})
+	require.Positive(t, weights)
+	require.Equal(t, weights, reads)
 }
 
 // stopwatch notes the time since the last call.

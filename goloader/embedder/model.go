@@ -169,8 +169,14 @@ func (r *Runtime) load(m *model, d device.Device, o LoadOptions) error {
 }
 
 func (r *Runtime) loadOpened(m *model, f *gguf.File, d device.Device, o LoadOptions) error {
+	if err := m.waiters.wanted(); err != nil {
+		return err
+	}
 	plan, err := r.plan(f, d, o.Precision)
 	if err != nil {
+		return err
+	}
+	if err := m.waiters.wanted(); err != nil {
 		return err
 	}
 	grant, err := r.monitor.Allocate(plan.Total, o.MemoryLimit, "model", m.awaitMemory)
@@ -181,6 +187,9 @@ func (r *Runtime) loadOpened(m *model, f *gguf.File, d device.Device, o LoadOpti
 	defer grant.Filled()
 	m.config, m.layout = plan.config, plan.layout
 	if err := r.loadWeights(m, f, d, o.Precision); err != nil {
+		return err
+	}
+	if err := m.waiters.wanted(); err != nil {
 		return err
 	}
 	if m.tokenizer, err = loadTokenizer(f, r.ledger); err != nil {

@@ -70,6 +70,14 @@ func (ws *waiters) gone() bool {
 	return ws.stop.Load() != 0
 }
 
+// wanted is asked between a load's parts: ERR_ABORTED when nobody wants it any more.
+func (ws *waiters) wanted() error {
+	if ws.gone() {
+		return errs.Cancelled("")
+	}
+	return nil
+}
+
 // report is the load's progress: it tells all, and stops the load that nobody waits for.
 func (ws *waiters) report(loaded, total int64, tensor string) {
 	ws.tell(loaded, total, tensor)
