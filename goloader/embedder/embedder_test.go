@@ -481,6 +481,26 @@ func TestQueueHoldsSoManyTexts(t *testing.T) {
 	require.Empty(t, answers)
 }
 
+// TestCloseWaitsForWhatRuns: the weights are not taken from under a batch.
+func TestCloseWaitsForWhatRuns(t *testing.T) {
+	r := newRuntime(t, Settings{})
+	e := open(t, r, tinyFile(t), device.Exact)
+	running, goOn, done := make(chan struct{}), make(chan struct{}), make(chan error, 1)
+	release := sync.OnceFunc(func() { close(goOn) })
+	defer release()
+	e.Submit(&Request{Texts: [][]byte{[]byte("hello")}, Done: func(_ *Result, err error) { done <- err },
+		Allocate: func(n int64) ([]float32, error) {
+			close(running)
+			<-goOn
+			return make([]float32, n), nil
+		}})
+	<-running
+	end := waits(t, func() error { e.Close(); return nil })
+	release()
+	require.NoError(t, soon(t, done))
+	require.NoError(t, soon(t, end))
+}
+
 // TestQueueMakesNoGarbage: a request in steady state costs the goroutine that drains the queue, and the tokenizer's
 // two small objects a text.
 func TestQueueMakesNoGarbage(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -131,6 +132,36 @@ func TestALoadWaitsForMemory(t *testing.T) {
 	another.Filled()
 	require.NoError(t, soon(t, end))
 	require.Len(t, r.disk, limits.DiskJobs)
+}
+
+// TestTheLastCallerSeesALoadsEnd: what a load still writes to is not taken from under it.
+func TestTheLastCallerSeesALoadsEnd(t *testing.T) {
+	reading, goOn := make(chan struct{}), make(chan struct{})
+	release := sync.OnceFunc(func() { close(goOn) })
+	defer release()
+	r := newRuntime(t, Settings{Wrap: through(func(n int, src gguf.Source, p []byte, offset int64) (int, error) {
+		if n == 20 {
+			close(reading)
+			<-goOn
+		}
+		return src.ReadAt(p, offset)
+	})})
+	path, stop, left := tinyFile(t), new(atomic.Uint32), int64(0)
+	end := waits(t, func() error {
+		_, err := r.Open(OpenOptions{LoadOptions: LoadOptions{Path: path}}, stop, nil)
+		left = r.ledger.Total()
+		return err
+	})
+	<-reading
+	stop.Store(1)
+	select {
+	case err := <-end:
+		t.Fatal("it is under way: ", err)
+	case <-time.After(50 * time.Millisecond):
+	}
+	release()
+	require.True(t, isCode(soon(t, end), errs.Aborted))
+	require.Zero(t, left)
 }
 
 // TestACancelledLoadBeginsNoOtherPart: cancelled in the last read of the header or the plan, or when the weights are
