@@ -18,7 +18,7 @@ type Request struct {
 	Cancelled *atomic.Uint32 // may be nil
 	// Allocate gives the output, [texts, dimensions] float32, which the caller owns.
 	Allocate func(values int64) ([]float32, error)
-	// Done is called exactly once, on a goroutine of the model.
+	// Done is called exactly once: on a goroutine of the model, or, where nothing is run, on one that submits or closes.
 	Done func(*Result, error)
 
 	embedder  *Embedder
