@@ -63,7 +63,7 @@ func (b *batcher) stepGuarded() {
 	defer func() {
 		if e := recover(); e != nil {
 			for _, r := range b.active {
-				b.answer(r, errs.New(errs.InternalFault, "", "a fault of this library, please report it: %v", e))
+				b.answer(r, errs.Fault("", e))
 			}
 		}
 		b.active = slices.DeleteFunc(b.active, b.answered)
@@ -108,7 +108,7 @@ func (b *batcher) answer(r *Request, err error) {
 // tokenize fills the request's window when the last one has run.
 func (b *batcher) tokenize(r *Request) {
 	if r.cancelled() {
-		b.answer(r, errs.New(errs.Aborted, "", "the call was cancelled"))
+		b.answer(r, errs.Cancelled(""))
 		return
 	}
 	if err := b.refill(r); err != nil {
@@ -234,7 +234,7 @@ func (b *batcher) deliver(t text, pooled []float32) {
 		return
 	}
 	if r.cancelled() {
-		b.answer(r, errs.New(errs.Aborted, "", "the call was cancelled"))
+		b.answer(r, errs.Cancelled(""))
 		return
 	}
 	d := r.finishing.Dimensions

@@ -40,6 +40,14 @@ func Wrap(cause error, code Code, field string, offset int64, format string, arg
 	return e
 }
 
+// Cancelled is what a call or a load ends with that its caller gave up.
+func Cancelled(field string) *Error { return New(Aborted, field, "the call was cancelled") }
+
+// Fault is a recovered panic as an error; field is what was under way.
+func Fault(field string, recovered any) *Error {
+	return New(InternalFault, field, "a fault of this library, please report it: %v", recovered)
+}
+
 // Kind is the code's row in Table; an unlisted code is a fault of ours.
 func (e *Error) Kind() Kind {
 	if k, ok := kinds[e.Code]; ok {

@@ -47,4 +47,9 @@ func TestKindsAndCauses(t *testing.T) {
 	require.Equal(t, InternalFault, From(cause).Code)
 	require.Equal(t, Internal, New("ERR_UNLISTED", "", "x").Kind())
 	require.Nil(t, From(nil))
+	require.Equal(t, "ERR_ABORTED: the call was cancelled", Cancelled("blk.0").Error())
+	require.Equal(t, "blk.0", Cancelled("blk.0").Field)
+	fault := Fault("blk.0", errors.New("index out of range"))
+	require.Equal(t, "ERR_INTERNAL: a fault of this library, please report it: index out of range", fault.Error())
+	require.Equal(t, "blk.0", fault.Field)
 }

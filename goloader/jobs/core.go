@@ -268,7 +268,7 @@ func (j *job) finish(err error) {
 // recover is deferred at the top of every goroutine that holds a job.
 func (j *job) recover() {
 	if e := recover(); e != nil {
-		j.finish(errs.New(errs.InternalFault, "", "a fault of this library, please report it: %v", e))
+		j.finish(errs.Fault("", e))
 	}
 }
 

@@ -129,7 +129,7 @@ func (l *StreamingGGUFLoader) Survey(info gguf.TensorInfo, cancelled *atomic.Uin
 func each(ahead *readAhead, name string, cancelled *atomic.Uint32, fn func(*TensorChunk) error) error {
 	for {
 		if cancelled != nil && cancelled.Load() != 0 {
-			return errs.New(errs.Aborted, name, "the load was cancelled")
+			return errs.Cancelled(name)
 		}
 		c, err := ahead.Next()
 		if errors.Is(err, io.EOF) {
