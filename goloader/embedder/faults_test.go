@@ -213,6 +213,30 @@ func TestOutputFails(t *testing.T) {
 	require.Len(t, embed(t, e, [][]byte{[]byte("hello")}, CallOptions{}), 64)
 }
 
+// TestAPanickingAllocatorIsItsRequestsAlone: the first request holds the batcher until those after it wait together.
+func TestAPanickingAllocatorIsItsRequestsAlone(t *testing.T) {
+	r := newRuntime(t, Settings{})
+	e, err := r.Open(OpenOptions{LoadOptions: LoadOptions{Path: tinyFile(t)}}, nil, nil)
+	require.NoError(t, err)
+	defer e.Close()
+	queued := make(chan struct{})
+	var answers []chan error
+	for _, before := range []func(){func() { <-queued }, func() {}, func() { panic("no memory") }, func() {}} {
+		done := make(chan error, 1)
+		answers = append(answers, done)
+		e.Submit(&Request{Texts: [][]byte{[]byte("hello")}, Done: func(_ *Result, err error) { done <- err },
+			Allocate: func(n int64) ([]float32, error) { before(); return make([]float32, n), nil }})
+	}
+	close(queued)
+	for i, want := range []errs.Code{"", "", errs.InternalFault, ""} {
+		if err := <-answers[i]; want == "" {
+			require.NoError(t, err, "request %d", i)
+		} else {
+			require.Equal(t, want, errs.From(err).Code, "request %d", i)
+		}
+	}
+}
+
 // TestTheFileChangesWhileItLoads: before the n-th read, for every n, it is cut, written over, or replaced.
 func TestTheFileChangesWhileItLoads(t *testing.T) {
 	other := func() []byte { b := hostile.Tiny(); b[len(b)-40]++; return b }()
