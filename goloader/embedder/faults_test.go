@@ -7,12 +7,14 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"gguf-stream/device"
 	"gguf-stream/goloader/errs"
 	"gguf-stream/goloader/gguf"
 	"gguf-stream/goloader/memory"
@@ -302,11 +304,52 @@ func TestReplacedBeforeItIsOpened(t *testing.T) {
 	d, err := r.device("cpu")
 	require.NoError(t, err)
 	path := tinyFile(t)
-	identity, err := gguf.Identify(path)
+	identity, err := gguf.Identify(tinyFile(t))
 	require.NoError(t, err)
-	identity.Inode++
 	err = r.load(&model{key: modelKey{file: identity}}, d, LoadOptions{Path: path})
 	require.Equal(t, errs.FileChanged, errs.From(err).Code)
+}
+
+// splitFile is the tiny model in two parts.
+func splitFile(t testing.TB) (first, second string) {
+	for _, c := range hostile.All() {
+		if c.Name == "two parts" {
+			first, err := c.Make(filepath.Join(t.TempDir(), "parts"))
+			require.NoError(t, err)
+			return first, strings.Replace(first, "-00001-", "-00002-", 1)
+		}
+	}
+	t.Fatal("no such case")
+	return "", ""
+}
+
+// TestEveryPartIsTheModels: models of one first part, but of different second ones, share nothing.
+func TestEveryPartIsTheModels(t *testing.T) {
+	first, second := splitFile(t)
+	r := newRuntime(t, Settings{})
+	texts := [][]byte{[]byte("hello world")}
+	load := func(path string) *Embedder {
+		e := open(t, r, path, device.Exact)
+		t.Cleanup(e.Close)
+		return e
+	}
+	want := load(first)
+	require.True(t, load(first).Info().Shared)
+	other, err := os.ReadFile(second)
+	require.NoError(t, err)
+	copy(other[len(other)-256:], other[len(other)-128:]) // floats of the last tensor
+
+	dir := t.TempDir()
+	beside := filepath.Join(dir, filepath.Base(first))
+	require.NoError(t, os.Link(first, beside))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, filepath.Base(second)), other, 0o600))
+	require.NoError(t, os.WriteFile(second+".new", other, 0o600))
+	require.NoError(t, os.Rename(second+".new", second))
+	for name, path := range map[string]string{"another second part beside a link": beside, "a second part that was replaced": first} {
+		got := load(path)
+		require.False(t, got.Info().Shared, name)
+		require.NotEqual(t, embed(t, want, texts, CallOptions{}), embed(t, got, texts, CallOptions{}), name)
+	}
 }
 
 // finite says whether every value is a number.

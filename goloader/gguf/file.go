@@ -307,8 +307,13 @@ func (f *File) Size() (n int64) {
 // Parts is the number of files.
 func (f *File) Parts() int { return len(f.parts) }
 
-// Identity is the first part's.
-func (f *File) Identity() Identity { return f.parts[0].identity }
+// Fingerprint is that of all parts.
+func (f *File) Fingerprint() (p Fingerprint) {
+	for _, part := range f.parts {
+		p = p.with(part.identity)
+	}
+	return p
+}
 
 // Pairs is the number of metadata pairs.
 func (f *File) Pairs() int { return f.pairs.count }

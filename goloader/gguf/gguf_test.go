@@ -371,6 +371,10 @@ func TestSplitFiles(t *testing.T) {
 	require.Equal(t, 1, b.Part)
 	require.NoError(t, f.ReadTensor(&b, 0, make([]byte, 16)))
 	require.NoError(t, f.Changed())
+	require.NoError(t, os.Truncate(f.parts[1].path, f.parts[1].src.Size()-1))
+	err = f.Changed()
+	require.Equal(t, errs.FileChanged, errs.From(err).Code)
+	require.Contains(t, err.Error(), "m-00002-of-00002.gguf")
 	f.Close()
 	for name, second := range map[string]func(w *Writer){"wrong number": part(7, "b"), "no number": func(w *Writer) { w.AddTensor("b", tensor.Shape{4}, 0, 16) },
 		"tensor missing": func(w *Writer) { w.Add(splitNo, uint16(1)) }, "another count": func(w *Writer) { w.Add(splitNo, uint16(1)); w.Add(splitCount, uint16(3)) },

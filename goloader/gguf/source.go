@@ -1,9 +1,11 @@
 package gguf
 
 import (
+	"encoding/binary"
 	"errors"
 	"io"
 	"os"
+	"strings"
 	"syscall"
 
 	"gguf-stream/goloader/errs"
@@ -21,6 +23,17 @@ type Identity struct {
 	Device, Inode uint64
 	Size, MTimeNs int64
 }
+
+// Fingerprint is the identities of all parts of a file, one behind another: a key of maps.
+type Fingerprint string
+
+func (p Fingerprint) with(id Identity) Fingerprint {
+	b, _ := binary.Append(nil, binary.LittleEndian, id)
+	return p + Fingerprint(b)
+}
+
+// StartsWith says whether the parts of o are the first ones of p. A name may promise more parts than the file has.
+func (p Fingerprint) StartsWith(o Fingerprint) bool { return strings.HasPrefix(string(p), string(o)) }
 
 type osFile struct {
 	*os.File
@@ -55,13 +68,21 @@ func identityOf(f *os.File, info os.FileInfo) Identity {
 	return id
 }
 
-// Identify is the identity of the file at path.
-func Identify(path string) (Identity, error) {
-	f, id, err := openFile(path)
-	if err == nil {
+// Identify is the fingerprint of the file at path with all parts that its name promises, up to the first that cannot be
+// opened: opening the file says why, if it has that part.
+func Identify(path string) (p Fingerprint, err error) {
+	for i, part := range partPaths(path) {
+		f, id, err := openFile(part)
+		if i > 0 && err != nil {
+			return p, nil
+		}
+		if err != nil {
+			return "", err
+		}
 		f.Close()
+		p = p.with(id)
 	}
-	return id, err
+	return p, nil
 }
 
 // readFull fills dst from offset on. field names what is read, for the error.
