@@ -153,7 +153,7 @@ func (r *Runtime) load(m *model, d device.Device, o LoadOptions) error {
 	if !m.key.file.StartsWith(f.Fingerprint()) { // else the next load of that other file would get these weights
 		return errs.New(errs.FileChanged, "path", "%s was replaced while it was opened; load it again", o.Path)
 	}
-	return f.Locate(r.loadOpened(m, f, d, o))
+	return f.Conclude(r.loadOpened(m, f, d, o))
 }
 
 func (r *Runtime) loadOpened(m *model, f *gguf.File, d device.Device, o LoadOptions) error {

@@ -14,6 +14,7 @@ package gguf
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"math/bits"
 	"os"
@@ -68,7 +69,7 @@ func Open(path string, ledger *memory.Ledger) (*File, error) { return OpenThroug
 func OpenThrough(path string, ledger *memory.Ledger, wrap func(Source) Source) (*File, error) {
 	f := newFile(ledger)
 	f.wrap = wrap
-	if err := f.openParts(path); err != nil {
+	if err := f.changedOr(f.openParts(path)); err != nil {
 		f.Close()
 		return nil, err
 	}
@@ -373,6 +374,20 @@ func (f *File) Changed() error {
 		}
 	}
 	return nil
+}
+
+// Conclude is what an operation on the file ends with: ERR_FILE_CHANGED if the file is no longer the one that was opened,
+// whatever that has caused; else err, at its place in the file.
+func (f *File) Conclude(err error) error { return f.changedOr(f.locate(err)) }
+
+// callersOwn are the kinds of errors that are no file's doing.
+var callersOwn = map[errs.Kind]bool{errs.Argument: true, errs.State: true}
+
+func (f *File) changedOr(err error) error {
+	if err != nil && callersOwn[errs.From(err).Kind()] {
+		return err
+	}
+	return cmp.Or(f.Changed(), err)
 }
 
 func (f *File) cursorAt(at int64, field string) (*cursor, error) {

@@ -41,7 +41,7 @@ func (f *File) openFurtherParts(path string, count uint64) error {
 	}
 	paths := partPaths(path)
 	if err := checkFirstPart(uint64(len(paths)) == count, no, count); err != nil {
-		return f.Locate(err)
+		return f.locate(err)
 	}
 	for i := 1; i < len(paths); i++ {
 		if err := f.openPart(paths[i]); err != nil {
@@ -55,7 +55,7 @@ func (f *File) openFurtherParts(path string, count uint64) error {
 	if err == nil && total != uint64(f.tensors.count) {
 		err = errs.New(errs.GGUFSplit, splitTensors, "the parts hold %d tensors, but %s says %d", f.tensors.count, splitTensors, total)
 	}
-	return f.Locate(err)
+	return f.locate(err)
 }
 
 // partPaths are the paths of all parts that the name of a first part promises, or path alone.
