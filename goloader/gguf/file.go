@@ -38,6 +38,7 @@ type File struct {
 	parts     []part
 	order     binary.ByteOrder // of all parts
 	version   uint32           // of all parts
+	headers   int64            // bytes of all parts' that are read
 	dataStart int64
 	pairs     *index[pairEntry]
 	tensors   *index[tensorEntry]
@@ -113,6 +114,8 @@ func (f *File) readHeader(partIndex int) error {
 		return err
 	}
 	defer c.close()
+	c.before = f.headers
+	defer func() { f.headers += c.pos }()
 	tensors, pairs, err := c.preamble(f)
 	if err != nil {
 		return err

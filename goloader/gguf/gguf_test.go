@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"gguf-stream/goloader/errs"
+	"gguf-stream/goloader/limits"
 	"gguf-stream/goloader/memory"
 	"gguf-stream/goloader/tensor"
 )
@@ -433,6 +434,26 @@ func TestHeadersAreBounded(t *testing.T) {
 	e := errs.From(err)
 	require.Equal(t, errs.GGUFLimit, e.Code)
 	require.Greater(t, e.Offset, int64(hole))
+	require.Zero(t, ledger.Total())
+}
+
+// TestHeadersOfAllPartsAreBoundedTogether: none alone is too long.
+func TestHeadersOfAllPartsAreBoundedTogether(t *testing.T) {
+	const hole = limits.HeaderBytes * 2 / 3
+	dir := t.TempDir()
+	for i, pairs := range []uint64{3, 3 + 1} { // behind the second's hole another pair, for which it is read on
+		w := NewWriter()
+		w.Add(splitNo, uint16(i))
+		w.Add(splitCount, uint16(2))
+		w.AddRaw("k", uint32(String), u64(hole))
+		path := filepath.Join(dir, fmt.Sprintf("m-%05d-of-00002.gguf", i+1))
+		require.NoError(t, os.WriteFile(path, w.HeaderWithCounts(0, pairs), 0o600))
+		require.NoError(t, os.Truncate(path, hole+4096))
+	}
+	ledger, err := memory.NewLedger()
+	require.NoError(t, err)
+	_, err = Open(filepath.Join(dir, "m-00001-of-00002.gguf"), ledger)
+	require.Equal(t, errs.GGUFLimit, errs.From(err).Code, "%v", err)
 	require.Zero(t, ledger.Total())
 }
 

@@ -23,8 +23,8 @@ const (
 	MetadataPairs = 1 << 20
 	// Tensors of all parts: the largest mixture-of-experts models have a few thousand.
 	Tensors = 1 << 16
-	// HeaderBytes: everything before the data; vocabularies of 262,144 tokens with merges take 20 MB. It bounds the time a
-	// header can cost: a sparse file holds terabytes of it for nothing.
+	// HeaderBytes: everything before the data, of all parts; vocabularies of 262,144 tokens with merges take 20 MB. It bounds
+	// the time a header can cost: a sparse file holds terabytes of it for nothing.
 	HeaderBytes = 128 << 20
 	// KeyBytes is the format's own convention.
 	KeyBytes = 1<<16 - 1
