@@ -29,7 +29,8 @@ const (
 	// KeyBytes is the format's own convention.
 	KeyBytes = 1<<16 - 1
 	// KeptStringBytes: strings that are copied into memory (names, descriptions); longer ones are refused when asked for.
-	KeptStringBytes = 1 << 20
+	// As JSON control characters are six times as long, and the copies on the way are many: 1 MiB of them took 25 MB.
+	KeptStringBytes = 1 << 18
 	// ArrayElements: 262,144 tokens and about 515,000 merges are real.
 	ArrayElements = 1 << 24
 	// ArrayDepth: no real file nests arrays at all.
