@@ -48,3 +48,12 @@ func TestKindsAndCauses(t *testing.T) {
 	require.Equal(t, Internal, New("ERR_UNLISTED", "", "x").Kind())
 	require.Nil(t, From(nil))
 }
+
+// TestMessagesAreOneLine, whatever a file calls its keys.
+func TestMessagesAreOneLine(t *testing.T) {
+	key := "a\nb\x00\x1b[2J\u2028\u202e\\ é 'c'"
+	const want = `a\nb\x00\x1b[2J\u2028\u202e\ é 'c'`
+	require.Equal(t, want+" stands twice", New(GGUFDuplicate, key, "%s stands twice", key).Message)
+	require.Equal(t, key, New(GGUFDuplicate, key, "").Field, "the name itself")
+	require.Equal(t, "reading: "+want, Wrap(errors.New(key), FileRead, "", 0, "reading").Message)
+}
