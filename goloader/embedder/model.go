@@ -151,7 +151,7 @@ func (r *Runtime) load(m *model, d device.Device, o LoadOptions) error {
 	}
 	defer f.Close()
 	if !m.key.file.StartsWith(f.Fingerprint()) { // else the next load of that other file would get these weights
-		return errs.New(errs.FileChanged, "path", "%s was replaced while it was opened; load it again", o.Path)
+		return errs.New(errs.FileChanged, "path", "the file was replaced while it was opened; load it again: %s", o.Path)
 	}
 	return f.Conclude(r.loadOpened(m, f, d, o))
 }

@@ -156,14 +156,18 @@ func (c *cursor) preamble(f *File) (tensors, pairs int64, err error) {
 	if err := c.version(f); err != nil {
 		return 0, 0, err
 	}
-	at := c.pos
+	tensorsAt := c.pos
 	if tensors, err = c.length(); err != nil {
 		return 0, 0, err
 	}
+	pairsAt := c.pos
 	if pairs, err = c.length(); err != nil {
 		return 0, 0, err
 	}
-	return tensors, pairs, c.counts(tensors, pairs, at, int64(f.tensors.count))
+	return tensors, pairs, c.counts([]count{
+		{"tensor_count", tensorsAt, tensors, limits.Tensors - int64(f.tensors.count), 4 + 4 + 4 + 8}, // other parts hold earlier ones
+		{"metadata_kv_count", pairsAt, pairs, limits.MetadataPairs, 4 + 1 + 4 + 1},
+	})
 }
 
 func (c *cursor) version(f *File) error {
@@ -185,17 +189,19 @@ func (c *cursor) version(f *File) error {
 	return nil
 }
 
-// counts refuses numbers of tensors and pairs that the rest of the file cannot hold; other parts hold earlier tensors.
-func (c *cursor) counts(tensors, pairs, at, earlier int64) error {
-	const tensorMinimum, pairMinimum = 4 + 4 + 4 + 8, 4 + 1 + 4 + 1 // v1's: the shortest of all versions
-	for _, n := range []struct {
-		what                  string
-		count, limit, minimum int64
-	}{{"tensor_count", tensors, limits.Tensors - earlier, tensorMinimum}, {"metadata_kv_count", pairs, limits.MetadataPairs, pairMinimum}} {
-		if n.count > n.limit {
-			return errs.At(errs.GGUFLimit, n.what, at, "%s is %d; at most %d are allowed", n.what, n.count, n.limit)
+// count is how many tensors or pairs follow. minimum is the fewest bytes of one, as of v1: the shortest of all versions.
+type count struct {
+	what                  string
+	at, n, limit, minimum int64
+}
+
+// counts refuses numbers that the rest of the file cannot hold.
+func (c *cursor) counts(all []count) error {
+	for _, n := range all {
+		if n.n > n.limit {
+			return errs.At(errs.GGUFLimit, n.what, n.at, "%s is %d; at most %d are allowed", n.what, n.n, n.limit)
 		}
-		if need := n.count * n.minimum; need > c.left() {
+		if need := n.n * n.minimum; need > c.left() {
 			return truncated(n.what, c.src.Size(), need-c.left())
 		}
 	}
@@ -373,7 +379,7 @@ func (f *File) Changed() error {
 		}
 		info, err := p.file.Stat()
 		if err != nil || identityOf(p.file, info) != p.identity {
-			return errs.New(errs.FileChanged, "path", "%s changed while it was read; load it again when it is complete", p.path)
+			return errs.New(errs.FileChanged, "path", "the file changed while it was read; load it again when it is complete: %s", p.path)
 		}
 	}
 	return nil

@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math"
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -336,7 +338,62 @@ func TestWhatIsNoFile(t *testing.T) {
 		_, err := Open(path, ledger)
 		require.Equal(t, errs.FileOpen, errs.From(err).Code, path)
 	}
+	_, err = Open(filepath.Join(dir, strings.Repeat("x/", 1000)), ledger)
+	require.ErrorIs(t, err, fs.ErrNotExist)
+	require.Contains(t, err.Error()[:0x100], errs.From(err).Err.Error(), "the cause stands before the path")
 	require.Zero(t, ledger.Total())
+	folder, err := os.Open(dir)
+	require.NoError(t, err)
+	_, _, err = opened(folder, dir)
+	require.Equal(t, errs.FileOpen, errs.From(err).Code, "what has become a folder since it was looked at")
+	require.ErrorIs(t, folder.Close(), fs.ErrClosed)
+}
+
+// TestCountsAreRefusedAtTheirPlace, those of the tensors less what earlier parts have.
+func TestCountsAreRefusedAtTheirPlace(t *testing.T) {
+	for _, c := range []struct {
+		field          string
+		tensors, pairs uint64
+		at             int64
+	}{{"tensor_count", limits.Tensors + 1, 0, 8}, {"metadata_kv_count", 0, limits.MetadataPairs + 1, 16}} {
+		_, err := openBytes(t, &memSource{data: NewWriter().HeaderWithCounts(c.tensors, c.pairs)})
+		e := errs.From(err)
+		require.Equal(t, []any{errs.GGUFLimit, c.field, c.at}, []any{e.Code, e.Field, e.Offset})
+	}
+	ledger, err := memory.NewLedger()
+	require.NoError(t, err)
+	first := splitParts(t, t.TempDir(), func(*Writer) {})
+	second := append(NewWriter().HeaderWithCounts(limits.Tensors, 0), make([]byte, limits.Tensors*20)...)
+	require.NoError(t, os.WriteFile(partPaths(first)[1], second, 0o600))
+	_, err = Open(first, ledger)
+	require.Equal(t, errs.GGUFLimit, errs.From(err).Code, "%v", err)
+}
+
+// TestPartsAreCounted: one too many is refused by its number, not by the name that is missing.
+func TestPartsAreCounted(t *testing.T) {
+	w := NewWriter()
+	w.Add(splitCount, uint16(limits.SplitParts+1))
+	path := filepath.Join(t.TempDir(), fmt.Sprintf("m-00001-of-%05d.gguf", limits.SplitParts+1))
+	require.NoError(t, os.WriteFile(path, w.Header(), 0o600))
+	ledger, err := memory.NewLedger()
+	require.NoError(t, err)
+	_, err = Open(path, ledger)
+	require.Contains(t, errs.From(err).Message, "1025 parts; at most 1024")
+}
+
+func TestTensorsThatShareAByteAreRefused(t *testing.T) {
+	for at, want := range map[int64]errs.Code{3: errs.GGUFTensor, 4: ""} {
+		_, err := openBytes(t, &memSource{data: tweak(func(w *Writer) {
+			w.Add(alignmentKey, uint32(1))
+			w.AddTensorAt("a", tensor.Shape{1}, 0, 0)
+			w.AddTensorAt("b", tensor.Shape{1}, 0, at)
+		})()})
+		if want == "" {
+			require.NoError(t, err)
+		} else {
+			require.Equal(t, want, errs.From(err).Code)
+		}
+	}
 }
 
 // splitParts writes a model in two parts.

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"strings"
 	"syscall"
@@ -46,20 +47,37 @@ func (f osFile) Size() int64 { return f.size }
 func openFile(path string) (osFile, Identity, error) {
 	info, err := os.Stat(path)
 	if err != nil {
-		return osFile{}, Identity{}, errs.Wrap(err, errs.FileOpen, "path", errs.NoOffset, "cannot open the model file")
+		return osFile{}, Identity{}, cannotOpen(path, err)
 	}
 	if !info.Mode().IsRegular() {
-		return osFile{}, Identity{}, errs.New(errs.FileOpen, "path", "%s is no regular file (%s); name a .gguf file", path, info.Mode().Type())
+		return osFile{}, Identity{}, errs.New(errs.FileOpen, "path", "no regular file (%s); name a .gguf file: %s", info.Mode().Type(), path)
 	}
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
-		return osFile{}, Identity{}, errs.Wrap(err, errs.FileOpen, "path", errs.NoOffset, "cannot open the model file")
+		return osFile{}, Identity{}, cannotOpen(path, err)
 	}
-	if info, err = f.Stat(); err != nil || !info.Mode().IsRegular() {
+	return opened(f, path)
+}
+
+// opened looks again: what stood at path may have been replaced since it was looked at.
+func opened(f *os.File, path string) (osFile, Identity, error) {
+	info, err := f.Stat()
+	if err != nil || !info.Mode().IsRegular() {
 		f.Close()
-		return osFile{}, Identity{}, errs.New(errs.FileOpen, "path", "%s was replaced while it was opened", path)
+		return osFile{}, Identity{}, errs.New(errs.FileOpen, "path", "the file was replaced while it was opened: %s", path)
 	}
 	return osFile{f, info.Size()}, identityOf(f, info), nil
+}
+
+// cannotOpen says why before it says what: a long path would push the cause out of the message where that is cut.
+func cannotOpen(path string, err error) error {
+	var of *fs.PathError
+	if errors.As(err, &of) {
+		err = of.Err
+	}
+	e := errs.New(errs.FileOpen, "path", "cannot open the model file: %v: %s", err, path)
+	e.Err = err
+	return e
 }
 
 func identityOf(f *os.File, info os.FileInfo) Identity {
