@@ -366,7 +366,12 @@ func TestEveryPartIsTheModels(t *testing.T) {
 		return e
 	}
 	want := load(first)
-	require.True(t, load(first).Info().Shared)
+	link := strings.Replace(first, "m-00001-", "link-00001-", 1)
+	require.NoError(t, os.Link(first, link))
+	require.NoError(t, os.Link(second, strings.Replace(second, "m-00002-", "link-00002-", 1)))
+	shared := load(link).Info()
+	require.True(t, shared.Shared)
+	require.Equal(t, link, shared.Path, "the caller's")
 	other, err := os.ReadFile(second)
 	require.NoError(t, err)
 	copy(other[len(other)-256:], other[len(other)-128:]) // floats of the last tensor
