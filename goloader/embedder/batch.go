@@ -118,7 +118,13 @@ func (b *batcher) tokenize(r *Request) {
 	}
 }
 
+// refill's panics are the request's alone: those beside it have nothing to do with its allocator or its texts.
 func (b *batcher) refill(r *Request) (err error) {
+	defer func() {
+		if e := recover(); e != nil {
+			err = errs.New(errs.InternalFault, "", "a fault of this library, please report it: %v", e)
+		}
+	}()
 	w := r.window
 	if w == nil {
 		if r.out, err = r.Allocate(int64(len(r.Texts)) * int64(r.finishing.Dimensions)); err != nil {

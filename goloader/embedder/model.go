@@ -13,7 +13,7 @@ import (
 
 // modelKey says which loads are of the same weights.
 type modelKey struct {
-	file      gguf.Identity
+	file      gguf.Fingerprint
 	precision device.Precision
 	device    string
 }
@@ -162,10 +162,10 @@ func (r *Runtime) load(m *model, d device.Device, o LoadOptions) error {
 		return err
 	}
 	defer f.Close()
-	if f.Identity() != m.key.file { // else the next load of that other file would get these weights
-		return errs.New(errs.FileChanged, "path", "%s was replaced while it was opened; load it again", o.Path)
+	if !m.key.file.StartsWith(f.Fingerprint()) { // else the next load of that other file would get these weights
+		return errs.New(errs.FileChanged, "path", "the file was replaced while it was opened; load it again: %s", o.Path)
 	}
-	return f.Locate(r.loadOpened(m, f, d, o))
+	return f.Conclude(r.loadOpened(m, f, d, o))
 }
 
 func (r *Runtime) loadOpened(m *model, f *gguf.File, d device.Device, o LoadOptions) error {

@@ -53,3 +53,12 @@ func TestKindsAndCauses(t *testing.T) {
 	require.Equal(t, "ERR_INTERNAL: a fault of this library, please report it: index out of range", fault.Error())
 	require.Equal(t, "blk.0", fault.Field)
 }
+
+// TestMessagesAreOneLine, whatever a file calls its keys.
+func TestMessagesAreOneLine(t *testing.T) {
+	key := "a\nb\x00\x1b[2J\u2028\u202e\\ é 'c'"
+	const want = `a\nb\x00\x1b[2J\u2028\u202e\ é 'c'`
+	require.Equal(t, want+" stands twice", New(GGUFDuplicate, key, "%s stands twice", key).Message)
+	require.Equal(t, key, New(GGUFDuplicate, key, "").Field, "the name itself")
+	require.Equal(t, "reading: "+want, Wrap(errors.New(key), FileRead, "", 0, "reading").Message)
+}
