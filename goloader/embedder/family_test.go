@@ -77,6 +77,20 @@ func TestTasksAddTheFamilysPrefix(t *testing.T) {
 	require.Equal(t, embed(t, plain, [][]byte{[]byte("hello")}, CallOptions{}), embed(t, plain, [][]byte{[]byte("hello")}, CallOptions{Task: "query"}))
 }
 
+// TestTokenizeFillsTheCallersMemory: texts of unknown words, each of which begins with known pieces.
+func TestTokenizeFillsTheCallersMemory(t *testing.T) {
+	e := open(t, newRuntime(t, Settings{}), bundled, device.Exact)
+	defer e.Close()
+	var buffer []uint32
+	_, counts, err := e.Tokenize([][]byte{[]byte("tokenization🦄"), []byte("hello"), []byte("xqzxqz🦄")}, CallOptions{}, func(n int64) ([]uint32, error) {
+		buffer = make([]uint32, n)
+		return buffer, nil
+	})
+	require.NoError(t, err)
+	require.Equal(t, []int{3, 3, 3}, counts)
+	require.Equal(t, []uint32{101, 100, 102, 101, 7592, 102, 101, 100, 102}, buffer)
+}
+
 // TestPoolingOfTheOption: mean's file under another pooling is that pooling's golden (the same weights).
 func TestPoolingOfTheOption(t *testing.T) {
 	r := newRuntime(t, Settings{})

@@ -18,6 +18,7 @@ type Scratch struct {
 	marks      []markedRune
 	ends       [limits.WordCharacters + 1]uint16
 	hashes     [limits.WordCharacters + 1]uint64
+	pieces     [limits.WordCharacters]uint32 // of the word, each of a character at least
 }
 
 type markedRune struct {

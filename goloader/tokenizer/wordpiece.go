@@ -159,25 +159,36 @@ func (e *encoding) add(id uint32) bool {
 	return e.countAll
 }
 
-// addWord splits the word in e.s into pieces, greedily from the left; [UNK] if a part matches nothing or
-// the word is too long.
+// addWord adds the word in e.s once all of it has matched, so that dst never holds more than the ids it ends with.
 func (e *encoding) addWord() bool {
-	if e.s.characters > limits.WordCharacters {
+	n := e.split()
+	if n == 0 {
 		return e.add(e.unk)
 	}
+	for _, id := range e.s.pieces[:n] {
+		if !e.add(id) {
+			return false
+		}
+	}
+	return true
+}
+
+// split takes the word in e.s into e.s.pieces, greedily from the left: how many there are, 0 if a part matches
+// nothing or the word is too long.
+func (e *encoding) split() (n int) {
+	if e.s.characters > limits.WordCharacters {
+		return 0
+	}
 	word := e.s.word[:e.s.bytes]
-	mark, total := len(e.dst), e.total
-	more := true
-	for start := 0; start < len(word); {
+	for start := 0; start < len(word); n++ {
 		id, size := e.longest(word[start:], start > 0)
 		if size == 0 {
-			e.dst, e.total = e.dst[:mark], total
-			return e.add(e.unk)
+			return 0
 		}
-		more = e.add(id)
+		e.s.pieces[n] = id
 		start += size
 	}
-	return more
+	return n
 }
 
 // longest finds the longest piece that word begins with: the hashes of all its prefixes are taken in

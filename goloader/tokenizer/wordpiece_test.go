@@ -131,6 +131,21 @@ func TestSpecialTokens(t *testing.T) {
 	require.Equal(t, []uint32{2, 4, 1, 1, 1, 4, 3}, encode(t, tk, "hello[SEP]hello", tokenizer.Options{Truncate: true}))
 }
 
+// TestIDsStayInTheCallersBuffer: room for as many ids as Count says is enough, though words begin with pieces before they
+// turn out to be unknown.
+func TestIDsStayInTheCallersBuffer(t *testing.T) {
+	tk := miniLM(t)
+	s, o := new(tokenizer.Scratch), tokenizer.Options{ParseSpecial: true}
+	for text, want := range map[string][]uint32{"xqzxqz🦄": {101, 100, 102}, "hello tokenization🦄": {101, 7592, 100, 102}, "hello": {101, 7592, 102}} {
+		n, err := tokenizer.Count(tk, []byte(text), o, s)
+		require.NoError(t, err)
+		buffer := make([]uint32, n)
+		_, _, err = tk.Encode(buffer[:0], []byte(text), o, s)
+		require.NoError(t, err)
+		require.Equal(t, want, buffer, text)
+	}
+}
+
 func TestWordsOfAHundredCharacters(t *testing.T) {
 	tk := small(t)
 	require.Len(t, encode(t, tk, "a"+strings.Repeat("b", 99), tokenizer.Options{Truncate: true}), 102)
