@@ -1,9 +1,12 @@
 package embedder
 
 import (
+	"bytes"
+	"encoding/binary"
 	"math"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -107,6 +110,26 @@ func TestPoolingOfTheOption(t *testing.T) {
 			e.Close()
 		}
 	}
+}
+
+// TestPoolingThatTheFileDoesNotSay: the vectors, info.pooling and verify go by the family's.
+func TestPoolingThatTheFileDoesNotSay(t *testing.T) {
+	const key = "bert.pooling_type"
+	data := hostile.Named("bert", "bge-small-en-v1.5")
+	binary.LittleEndian.PutUint32(data[bytes.Index(data, []byte(key))+len(key)+4:], uint32(device.PoolNone))
+	path := filepath.Join(t.TempDir(), "m.gguf")
+	require.NoError(t, os.WriteFile(path, data, 0o600))
+	_, checks := verify(t, path)
+	require.Equal(t, Warning, checks["metadata"].Status)
+	require.Contains(t, strings.Join(checks["metadata"].Detail, "\n"), "does not say its pooling; cls is taken")
+	r, texts := newRuntime(t, Settings{}), [][]byte{[]byte("hello world")}
+	e := open(t, r, path, device.Exact)
+	defer e.Close()
+	require.Equal(t, "cls", e.Info().Pooling)
+	cls, err := r.Open(OpenOptions{LoadOptions: LoadOptions{Path: path}, Pooling: "cls"}, nil, nil)
+	require.NoError(t, err)
+	defer cls.Close()
+	require.Equal(t, embed(t, cls, texts, CallOptions{}), embed(t, e, texts, CallOptions{}))
 }
 
 // TestTheVocabularyIsPlanned: to the byte, before anything is allocated.
