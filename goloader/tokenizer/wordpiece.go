@@ -13,6 +13,7 @@ import (
 type wordPiece struct {
 	vocab        *Vocabulary
 	specials     *specials
+	marked       bool // phantomSpace begins a word; else ## continues one
 	piece        pieceFunc
 	lowercase    bool
 	stripAccents bool
@@ -66,7 +67,7 @@ func newWordPiece(v *Vocabulary, c Config) (Tokenizer, error) {
 		t.stripAccents = *c.StripAccents
 	}
 	var err error
-	if t.specials, err = newSpecials(v); err != nil {
+	if t.specials, err = newSpecials(v, t.marked); err != nil {
 		return nil, err
 	}
 	return t, v.index(t.piece)
@@ -88,8 +89,8 @@ func (t *wordPiece) chooseConvention() error {
 	if marked == plain || min(marked, plain)*4 > max(marked, plain) {
 		return errs.New(errs.TokenizerVocab, vocabKey, "%d tokens begin with U+2581 and %d with ##: neither convention of WordPiece", marked, plain)
 	}
-	t.piece = v.plainPieces
-	if marked > plain {
+	t.marked, t.piece = marked > plain, v.plainPieces
+	if t.marked {
 		t.piece = v.markedPieces
 	}
 	return nil

@@ -131,6 +131,19 @@ func TestSpecialTokens(t *testing.T) {
 	require.Equal(t, []uint32{2, 4, 1, 1, 1, 4, 3}, encode(t, tk, "hello[SEP]hello", tokenizer.Options{Truncate: true}))
 }
 
+// TestUserDefinedTokens are found in a text as they are spelled, without the mark that converters give them as to words.
+func TestUserDefinedTokens(t *testing.T) {
+	types := map[int]tokenizer.TokenType{0: tokenizer.Control, 4: tokenizer.UserDefined}
+	for _, tokens := range [][]string{{"[UNK]", "▁a", "b", "▁c", "▁<code>"}, {"[UNK]", "a", "##b", "c", "<code>"}} {
+		tk, _, err := build(t, tokens, types, tokenizer.Config{})
+		require.NoError(t, err)
+		require.Equal(t, []uint32{0, 1, 4, 1, 2, 4, 0}, encode(t, tk, "a<code>ab <code>", tokenizer.Options{Truncate: true, ParseSpecial: true}))
+		require.NotContains(t, encode(t, tk, "a<code>", tokenizer.Options{Truncate: true}), uint32(4))
+	}
+	_, _, err := build(t, []string{"[UNK]", "▁a", "<b>", "▁<b>"}, map[int]tokenizer.TokenType{0: tokenizer.Control, 2: tokenizer.Control, 3: tokenizer.UserDefined}, tokenizer.Config{})
+	require.Equal(t, errs.TokenizerVocab, errs.From(err).Code, "two special tokens of one spelling")
+}
+
 // TestIDsStayInTheCallersBuffer: room for as many ids as Count says is enough, though words begin with pieces before they
 // turn out to be unknown.
 func TestIDsStayInTheCallersBuffer(t *testing.T) {
