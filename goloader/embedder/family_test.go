@@ -132,6 +132,30 @@ func TestPoolingThatTheFileDoesNotSay(t *testing.T) {
 	require.Equal(t, embed(t, cls, texts, CallOptions{}), embed(t, e, texts, CallOptions{}))
 }
 
+// TestTokenTypesMayBeAbsent: a file without them has the vectors of one whose token types are zeros.
+func TestTokenTypesMayBeAbsent(t *testing.T) {
+	r, dir := newRuntime(t, Settings{}), t.TempDir()
+	file := func(name string, data []byte) string {
+		path := filepath.Join(dir, name)
+		require.NoError(t, os.WriteFile(path, data, 0o600))
+		return path
+	}
+	zeros := hostile.Tiny()
+	f, err := r.OpenFile(file("tiny.gguf", zeros))
+	require.NoError(t, err)
+	info, found := f.file.FindTensor("token_types.weight")
+	f.Close()
+	require.True(t, found)
+	clear(zeros[info.Offset:][:info.Bytes])
+	for precision, name := range precisionNames {
+		a, b := open(t, r, file("zeros.gguf", zeros), precision), open(t, r, file("absent.gguf", hostile.WithoutTokenTypes()), precision)
+		texts := [][]byte{[]byte("hello world a b c"), []byte("d")}
+		require.Equal(t, embed(t, a, texts, CallOptions{}), embed(t, b, texts, CallOptions{}), name)
+		a.Close()
+		b.Close()
+	}
+}
+
 // TestTheVocabularyIsPlanned: to the byte, before anything is allocated.
 func TestTheVocabularyIsPlanned(t *testing.T) {
 	r := newRuntime(t, Settings{})

@@ -93,7 +93,7 @@ func otherArchitectures() []Case {
 }
 
 func tensors() (cases []Case) {
-	for _, name := range []string{"token_embd.weight", "position_embd.weight", "token_types.weight", "token_embd_norm.weight", "token_embd_norm.bias",
+	for _, name := range []string{"token_embd.weight", "position_embd.weight", "token_embd_norm.weight", "token_embd_norm.bias",
 		"blk.0.attn_q.weight", "blk.0.attn_q.bias", "blk.0.attn_k.weight", "blk.0.attn_v.weight", "blk.0.attn_output.weight", "blk.0.attn_output.bias",
 		"blk.0.attn_output_norm.weight", "blk.0.ffn_up.weight", "blk.0.ffn_up.bias", "blk.0.ffn_down.weight", "blk.0.layer_output_norm.bias"} {
 		cases = append(cases, broken("no "+name, is(errs.ModelTensor, name), func(m *model) { m.dropTensor(name) }))
