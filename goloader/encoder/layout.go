@@ -49,8 +49,11 @@ type collector struct {
 }
 
 // ReadLayout finds all tensors that the architecture needs. ERR_MODEL_TENSOR for one that is missing or has
-// another shape; tensors that no step uses are ignored.
+// another shape, ERR_ARCHITECTURE for one that asks for another forward pass.
 func ReadLayout(f *gguf.File, c *Config) (*Layout, error) {
+	if err := checkSteps(f); err != nil {
+		return nil, err
+	}
 	g := &collector{file: f, layout: &Layout{positions: device.NoTensor, types: device.NoTensor}, biases: c.Architecture.Biases}
 	l, h := g.layout, int64(c.HiddenSize)
 	l.tokens = g.lookup("token_embd.weight", -1, h)
