@@ -156,6 +156,32 @@ func TestTokenTypesMayBeAbsent(t *testing.T) {
 	}
 }
 
+// TestAnotherTokenizerIsRefusedByThePlan, before any weights are read: bge-m3 is "bert" with a tokenizer called "t5".
+func TestAnotherTokenizerIsRefusedByThePlan(t *testing.T) {
+	const key, name = "tokenizer.ggml.model", "bert"
+	data := hostile.Named("bert", "bge-m3")
+	at := bytes.Index(data, []byte(key)) + len(key) + 4 + 8
+	require.Equal(t, name, string(data[at:][:len(name)]))
+	copy(data[at:], "t5-x")
+	path := filepath.Join(t.TempDir(), "m.gguf")
+	require.NoError(t, os.WriteFile(path, data, 0o600))
+	r := newRuntime(t, Settings{})
+	refused := func(err error) {
+		require.ErrorContains(t, err, `tokenizer "t5-x" is not known here; known: [bert]`)
+		require.Equal(t, errs.TokenizerKind, errs.From(err).Code)
+	}
+	f, err := r.OpenFile(path)
+	require.NoError(t, err)
+	_, err = f.Plan(device.Exact)
+	f.Close()
+	refused(err)
+	_, err = r.Open(OpenOptions{LoadOptions: LoadOptions{Path: path}}, nil, func(int64, int64, string) { t.Error("weights are read") })
+	refused(err)
+	_, checks := verify(t, path)
+	require.Equal(t, errs.TokenizerKind, checks["tokenizer"].Code)
+	require.Equal(t, Good, checks["architecture"].Status)
+}
+
 // TestTheVocabularyIsPlanned: to the byte, before anything is allocated.
 func TestTheVocabularyIsPlanned(t *testing.T) {
 	r := newRuntime(t, Settings{})

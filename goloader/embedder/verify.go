@@ -143,7 +143,7 @@ func (v *verification) architecture() error {
 	if v.file == nil {
 		return errSkip
 	}
-	plan, err := v.runtime.plan(v.file, v.runtime.cpu, device.Exact)
+	plan, err := v.runtime.planWeights(v.file, v.runtime.cpu, device.Exact)
 	if err != nil {
 		return err
 	}
