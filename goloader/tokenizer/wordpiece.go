@@ -2,6 +2,7 @@ package tokenizer
 
 import (
 	"bytes"
+	"unicode"
 	"unicode/utf8"
 
 	"gguf-stream/goloader/errs"
@@ -96,17 +97,19 @@ func (t *wordPiece) chooseConvention() error {
 	return nil
 }
 
-// cased says whether any piece that begins a word holds an ASCII capital.
+// cased says whether any piece that begins a word holds an ASCII capital. "[unused0]", "<S>" and their like are
+// normal tokens that no word can become: punctuation is a word of its own.
 func (t *wordPiece) cased() bool {
 	for id := range uint32(t.vocab.count) {
 		p, continuation, ok := t.piece(id, t.vocab.Text(id))
-		// "[unused0]" and its like are normal tokens that no word can become
-		if ok && !continuation && t.vocab.types[id] == Normal && !bytes.HasPrefix(p, []byte("[")) && bytes.ContainsAny(p, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") {
+		if ok && !continuation && t.vocab.types[id] == Normal && !bytes.ContainsFunc(p, inNoWord) && bytes.ContainsAny(p, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") {
 			return true
 		}
 	}
 	return false
 }
+
+func inNoWord(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) }
 
 func (t *wordPiece) Len() int              { return t.vocab.count }
 func (t *wordPiece) Text(id uint32) []byte { return t.vocab.Text(id) }

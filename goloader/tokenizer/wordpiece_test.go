@@ -197,6 +197,15 @@ func TestBothConventionsAndCases(t *testing.T) {
 	require.Equal(t, []uint32{0, 4, 2, 0}, encode(t, lower, "Hello á", tokenizer.Options{Truncate: true}))
 }
 
+// TestTokensThatNoWordBecomesSayNothingOfCase: BERT's Chinese vocabularies hold <S> and <T> beside [unused1], and are of lower case.
+func TestTokensThatNoWordBecomesSayNothingOfCase(t *testing.T) {
+	for _, tokens := range [][]string{{"[UNK]", "[unusedA]", "<S>", "hello", "##b"}, {"[UNK]", "▁[unusedA]", "▁<S>", "▁hello", "b"}} {
+		tk, _, err := build(t, tokens, map[int]tokenizer.TokenType{0: tokenizer.Control}, tokenizer.Config{})
+		require.NoError(t, err)
+		require.Equal(t, []uint32{0, 3, 0}, encode(t, tk, "Hello", tokenizer.Options{Truncate: true}))
+	}
+}
+
 func TestEncodeAllocatesNothingAndIsConcurrent(t *testing.T) {
 	tk := miniLM(t)
 	text := []byte("The quick brown fox — naïve café, 中文, 각하 — jumps over it.")
