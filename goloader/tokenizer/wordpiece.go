@@ -27,25 +27,18 @@ var phantomSpace = []byte("\u2581")
 
 var continuationMark = []byte("##")
 
-// markedPieces reads the phantom-space convention: U+2581 begins a word, no mark continues one.
-func (v *Vocabulary) markedPieces(id uint32, text []byte) ([]byte, bool, bool) {
-	if v.types[id] == Control || v.types[id] == Unknown {
-		return nil, false, false
-	}
+// markedPiece reads the phantom-space convention: U+2581 begins a word, no mark continues one.
+func markedPiece(text []byte) ([]byte, bool) {
 	p, initial := bytes.CutPrefix(text, phantomSpace)
-	return p, !initial, true
+	return p, !initial
 }
 
-// plainPieces reads vocab.txt's convention: ## continues a word.
-func (v *Vocabulary) plainPieces(id uint32, text []byte) ([]byte, bool, bool) {
-	if v.types[id] == Control || v.types[id] == Unknown {
-		return nil, false, false
-	}
+// plainPiece reads vocab.txt's convention: ## continues a word.
+func plainPiece(text []byte) ([]byte, bool) {
 	if len(text) > len(continuationMark) {
-		p, continuation := bytes.CutPrefix(text, continuationMark)
-		return p, continuation, true
+		return bytes.CutPrefix(text, continuationMark)
 	}
-	return text, false, true
+	return text, false
 }
 
 func newWordPiece(v *Vocabulary, c Config) (Tokenizer, error) {
@@ -90,9 +83,9 @@ func (t *wordPiece) chooseConvention() error {
 	if marked == plain || min(marked, plain)*4 > max(marked, plain) {
 		return errs.New(errs.TokenizerVocab, vocabKey, "%d tokens begin with U+2581 and %d with ##: neither convention of WordPiece", marked, plain)
 	}
-	t.marked, t.piece = marked > plain, v.plainPieces
+	t.marked, t.piece = marked > plain, plainPiece
 	if t.marked {
-		t.piece = v.markedPieces
+		t.piece = markedPiece
 	}
 	return nil
 }
@@ -101,8 +94,8 @@ func (t *wordPiece) chooseConvention() error {
 // normal tokens that no word can become: punctuation is a word of its own.
 func (t *wordPiece) cased() bool {
 	for id := range uint32(t.vocab.count) {
-		p, continuation, ok := t.piece(id, t.vocab.Text(id))
-		if ok && !continuation && t.vocab.types[id] == Normal && !bytes.ContainsFunc(p, inNoWord) && bytes.ContainsAny(p, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") {
+		p, continuation := t.piece(t.vocab.Text(id))
+		if !continuation && t.vocab.types[id] == Normal && !bytes.ContainsFunc(p, inNoWord) && bytes.ContainsAny(p, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") {
 			return true
 		}
 	}
@@ -117,7 +110,7 @@ func (t *wordPiece) Close()                { t.vocab.Close() }
 
 // Encode implements Tokenizer.
 func (t *wordPiece) Encode(dst []uint32, text []byte, o Options, s *Scratch) ([]uint32, int, error) {
-	e := encoding{wordPiece: t, s: s, dst: append(dst, t.cls), first: len(dst), room: -1}
+	e := encoding{wordPiece: t, s: s, dst: append(dst, t.cls), room: -1}
 	if o.MaxTokens > 0 {
 		e.room = max(o.MaxTokens-2, 0)
 	}
@@ -147,7 +140,6 @@ type encoding struct {
 	n        normalizer
 	s        *Scratch
 	dst      []uint32
-	first    int // index of [CLS] in dst
 	room     int // ids that fit between [CLS] and [SEP], -1: any
 	total    int // ids so far, without [CLS] and [SEP]
 	countAll bool
