@@ -73,7 +73,7 @@ func (n *normalizer) ascii(b byte) {
 		}
 		fallthrough
 	default:
-		n.appendByte(b)
+		n.append(rune(b))
 	}
 }
 
@@ -191,14 +191,6 @@ func (n *normalizer) split(r rune) {
 func (n *normalizer) append(r rune) {
 	if n.s.characters <= limits.WordCharacters {
 		n.s.bytes += utf8.EncodeRune(n.s.word[n.s.bytes:], r)
-	}
-	n.s.characters++
-}
-
-func (n *normalizer) appendByte(b byte) {
-	if n.s.characters <= limits.WordCharacters {
-		n.s.word[n.s.bytes] = b
-		n.s.bytes++
 	}
 	n.s.characters++
 }
