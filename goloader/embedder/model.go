@@ -185,7 +185,7 @@ func (r *Runtime) loadOpened(m *model, f *gguf.File, d device.Device, o LoadOpti
 	}
 	m.onClose(grant.Release)
 	defer grant.Filled()
-	m.config, m.layout = plan.config, plan.layout
+	m.config, m.layout, m.family = plan.config, plan.layout, plan.config.Family
 	if err := r.loadWeights(m, f, d, o.Precision); err != nil {
 		return err
 	}
@@ -198,9 +198,6 @@ func (r *Runtime) loadOpened(m *model, f *gguf.File, d device.Device, o LoadOpti
 	m.onClose(m.tokenizer.Close)
 	if n := m.tokenizer.Len(); n > m.layout.Vocabulary {
 		return errs.New(errs.TokenizerVocab, tokensKey, "%d tokens, but token_embd has only %d rows", n, m.layout.Vocabulary)
-	}
-	if m.family, err = encoder.FindFamily(f); err != nil {
-		return err
 	}
 	m.info, err = describe(f, m, plan, o, r.cpu.KernelSet())
 	return err

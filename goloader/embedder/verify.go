@@ -142,7 +142,7 @@ func (v *verification) architecture() error {
 	if v.file == nil {
 		return errSkip
 	}
-	plan, err := v.runtime.plan(v.file, v.runtime.cpu, device.Exact)
+	plan, err := v.runtime.planWeights(v.file, v.runtime.cpu, device.Exact)
 	if err != nil {
 		return err
 	}
@@ -204,16 +204,14 @@ func (v *verification) numbers() error {
 }
 
 // metadata compares what the file says with what is known of its family.
-func (v *verification) metadata() (err error) {
+func (v *verification) metadata() error {
 	if v.config == nil {
 		return errSkip
 	}
-	if v.family, err = encoder.FindFamily(v.file); err != nil {
+	v.family = v.config.Family
+	if said, err := v.file.Uint(v.config.Architecture.Name+".pooling_type", uint64(device.PoolNone)); err != nil {
 		return err
-	}
-	if _, found, err := v.file.Find(v.config.Architecture.Name + ".pooling_type"); err != nil {
-		return err
-	} else if !found {
+	} else if said == uint64(device.PoolNone) {
 		v.check.warn("the file does not say its pooling; %s is taken", encoder.PoolingName(v.config.Pooling))
 	}
 	if v.family.Name == "" {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"gguf-stream/device"
 	"gguf-stream/goloader/gguf"
 )
 
@@ -28,6 +29,27 @@ func TestFamiliesAreFoundByWhatFilesCallThem(t *testing.T) {
 	}))
 	require.NoError(t, err)
 	require.Equal(t, "gte-small", f.Name)
+}
+
+// TestPoolingThatTheFileDoesNotSay is the family's where that is known, else the architecture's; what the file says goes first.
+func TestPoolingThatTheFileDoesNotSay(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		said any
+		want device.Pooling
+	}{
+		{"bge-small-en-v1.5", nil, device.PoolCLS}, {"bge-small-en-v1.5", uint32(0), device.PoolCLS}, {"bge-small-en-v1.5", uint32(1), device.PoolMean},
+		{"e5-small-v2", nil, device.PoolMean}, {"another", uint32(0), device.PoolMean}, {"another", uint32(3), device.PoolLast},
+	} {
+		config, err := ReadConfig(header(t, "bert", func(w *gguf.Writer) {
+			w.Add("general.name", c.name)
+			if c.said != nil {
+				w.Add("bert.pooling_type", c.said)
+			}
+		}))
+		require.NoError(t, err)
+		require.Equal(t, c.want, config.Pooling, "%+v", c)
+	}
 }
 
 // TestNoFamilyHidesAnother: a row above must not be found in place of one below.
