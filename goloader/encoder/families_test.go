@@ -1,6 +1,10 @@
 package encoder
 
 import (
+	"fmt"
+	"maps"
+	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -63,4 +67,32 @@ func TestNoFamilyHidesAnother(t *testing.T) {
 			require.NotEmpty(t, p)
 		}
 	}
+}
+
+// familyLine is a row of families as docs/embed.md prints it.
+func familyLine(f *Family) string {
+	var prefixes, dimensions []string
+	for _, task := range slices.Sorted(maps.Keys(f.Prefixes)) {
+		prefixes = append(prefixes, fmt.Sprintf("%s `%q`", task, f.Prefixes[task]))
+	}
+	for _, d := range f.Dimensions {
+		dimensions = append(dimensions, fmt.Sprint(d))
+	}
+	cells := []string{"`" + f.Name + "`", strings.Join(prefixes, ", "), strings.Join(dimensions, ", "), PoolingName(f.Pooling), fmt.Sprint(f.MaxTokens)}
+	for i := range cells {
+		if cells[i] == "" {
+			cells[i] = "–"
+		}
+	}
+	return "| " + strings.Join(cells, " | ") + " |\n"
+}
+
+func TestDocumentListsEveryFamily(t *testing.T) {
+	document, err := os.ReadFile("../../docs/embed.md")
+	require.NoError(t, err)
+	table := "| a name that holds | prefix by task | trained dimensions | pooling | tokens |\n|---|---|---|---|---:|\n"
+	for i := range families {
+		table += familyLine(&families[i])
+	}
+	require.Contains(t, string(document), table+"\n")
 }
