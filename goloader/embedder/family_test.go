@@ -185,7 +185,7 @@ func TestAnotherTokenizerIsRefusedByThePlan(t *testing.T) {
 // TestTheVocabularyIsPlanned: to the byte, before anything is allocated.
 func TestTheVocabularyIsPlanned(t *testing.T) {
 	r := newRuntime(t, Settings{})
-	for _, path := range []string{bundled, made + "nomic-tiny-mean.gguf", tinyFile(t)} {
+	for _, path := range []string{bundled, made + "nomic-tiny-mean.gguf", made + "nomic-synthetic.Q8_0.gguf", tinyFile(t)} {
 		f, err := r.OpenFile(path)
 		require.NoError(t, err)
 		plan, err := f.Plan(device.Exact)
@@ -193,6 +193,7 @@ func TestTheVocabularyIsPlanned(t *testing.T) {
 		f.Close()
 		e := open(t, r, path, device.Exact)
 		require.Equal(t, plan.Vocab, r.ledger.Bytes(memory.Vocab), path)
+		require.LessOrEqual(t, r.ledger.Total(), plan.Total, "%s: rotary tables among it", path)
 		e.Close()
 		_, err = r.Open(OpenOptions{LoadOptions: LoadOptions{Path: path, MemoryLimit: plan.Total - 1}}, nil, nil)
 		require.Equal(t, errs.MemoryLimit, errs.From(err).Code)
