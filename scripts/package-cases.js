@@ -143,13 +143,31 @@ else require('gguf-stream').loadEmbedder().embed('a text').then((v) => parentPor
   {
     name: 'webpack',
     runtime: 'node20',
-    packages: { webpack: '5.112.2' },
+    packages: { webpack: '5.113.0' },
     files: {
       ...commonjs,
-      'build.cjs': `require('webpack')({ mode: 'production', target: 'node', entry: './main.cjs', externals: { 'gguf-stream': 'commonjs gguf-stream' }, output: { path: __dirname + '/out', filename: 'main.cjs' } },
+      'build.cjs': `require('webpack')({ mode: 'production', target: 'node', entry: './main.cjs', externals: [/^gguf-stream(\\/|$)/], externalsType: 'commonjs', output: { path: __dirname + '/out', filename: 'main.cjs' } },
 (e, s) => { if (e || s.hasErrors()) { console.error(e ?? s.toString()); process.exitCode = 1; } });`,
     },
     run: [['build.cjs'], ['out/main.cjs']],
+  },
+  {
+    name: 'rollup',
+    runtime: 'node20',
+    packages: { rollup: '4.68.8', '@rollup/plugin-node-resolve': '16.0.3' },
+    files: {
+      ...modules,
+      'rollup.config.mjs': `import resolve from '@rollup/plugin-node-resolve';
+export default { input: 'main.mjs', external: [/^gguf-stream(\\/|$)/], output: { file: 'out/main.mjs', format: 'esm' }, plugins: [resolve()] };`,
+    },
+    run: [['node_modules/rollup/dist/bin/rollup', '-c'], ['out/main.mjs']],
+  },
+  {
+    name: 'vite',
+    runtime: 'node22',
+    packages: { vite: '8.4.0' },
+    files: modules,
+    run: [['node_modules/vite/bin/vite.js', 'build', '--ssr', 'main.mjs', '--outDir', 'out'], ['out/main.mjs']],
   },
   {
     name: 'next',
@@ -164,7 +182,7 @@ export default async function Page() { const v = await loadEmbedder().embed('a t
       'ask.cjs': `const server = require('node:child_process').spawn(process.execPath, ['.next/standalone/server.js'], { stdio: 'ignore', env: { ...process.env, PORT: '48732', HOSTNAME: '127.0.0.1' } });
 (async () => { for (let i = 0; i < 100; i++) { const r = await fetch('http://127.0.0.1:48732/').catch(() => undefined); if (r) { console.log(await r.text()); break; } await new Promise((f) => setTimeout(f, 200)); } server.kill(); })();`,
     },
-    run: [['node_modules/next/dist/bin/next', 'build', '--webpack'], ['ask.cjs']],
+    run: ['--webpack', '--turbopack'].flatMap((bundler) => [['node_modules/next/dist/bin/next', 'build', bundler], ['ask.cjs']]),
     env: { NEXT_TELEMETRY_DISABLED: '1' },
   },
 ];

@@ -6,8 +6,8 @@
 //   node scripts/packages.js NAME ...  some platforms' packages
 //   node scripts/packages.js --host    this machine's only, from what npm run build has made: for tests
 //
-// Checks what it made: the files of each package (test/golden/packages.json; the main one's js/ as git has it), the sizes, and
-// what the native files need of a system (scripts/binaries.js).
+// Checks what it made: the files of each package (test/golden/packages.json; the main one's also as package.json names and git
+// has them), the sizes, and what the native files need of a system (scripts/binaries.js).
 
 const { execFileSync } = require('node:child_process');
 const fs = require('node:fs');
@@ -51,7 +51,7 @@ function manifest(name, description, list) {
 
 function mainPackage() {
   const folder = freshFolder(own.name);
-  for (const name of ['js', 'README.md', 'CHANGELOG.md', 'LICENSE']) fs.cpSync(path.join(root, name), path.join(folder, name), { recursive: true });
+  for (const name of [...own.files, 'README.md', 'LICENSE']) fs.cpSync(path.join(root, name), path.join(folder, name), { recursive: true });
   const { private: _, scripts: _s, devDependencies: _d, ...published } = own;
   const optionalDependencies = Object.fromEntries([...platforms.map((p) => [p.package, own.version]), [model.package, model.version]]);
   write(folder, { 'package.json': { ...published, optionalDependencies } });
@@ -152,7 +152,8 @@ function pack(folder) {
 /** @param {ReturnType<typeof pack>[]} packed */
 function checkFiles(packed) {
   const expected = JSON.parse(fs.readFileSync(golden, 'utf8'));
-  expected[own.name].push(...execFileSync('git', ['ls-files', 'js'], { cwd: root, encoding: 'utf8' }).trim().split('\n'));
+  const tracked = execFileSync('git', ['ls-files', ...own.files], { cwd: root, encoding: 'utf8' });
+  expected[own.name].push(...tracked.trim().split('\n'));
   for (const { name, files: list } of packed) {
     const got = list.map((f) => f.path).sort();
     if (JSON.stringify(got) !== JSON.stringify(expected[name].sort())) throw new Error(`${name} holds other files than ${golden} says: ${JSON.stringify(got)}`);

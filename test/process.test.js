@@ -1,4 +1,5 @@
 const fs = require('node:fs');
+const os = require('node:os');
 const path = require('node:path');
 const { spawn, spawnSync } = require('node:child_process');
 const { Worker } = require('node:worker_threads');
@@ -27,9 +28,9 @@ async function until(condition) {
 /** @param {Float32Array | Uint32Array} v */
 const bytes = (v) => Buffer.from(v.buffer, v.byteOffset, v.byteLength);
 
-/** Runs a script with the package as `g`. @param {string} code @param {{ args?: string[], env?: object }} [o] */
-function script(code, { args = [], env = {} } = {}) {
-  const source = `const g = require(${JSON.stringify(root)}); ${code}`;
+/** Runs a script with the package as `g`. @param {string} code @param {{ args?: string[], env?: object, from?: string }} [o] from: another copy of it */
+function script(code, { args = [], env = {}, from = root } = {}) {
+  const source = `const g = require(${JSON.stringify(from)}); ${code}`;
   const r = spawnSync(process.execPath, [...args, '-e', source], { encoding: 'utf8', timeout: 60000, env: { ...process.env, ...env } });
   return { end: r.signal ?? r.status, out: r.stdout.trim(), err: r.stderr };
 }
@@ -181,4 +182,20 @@ test('what cannot be started is said once, in full', () => {
   expect(all).toMatch(/ERR_NATIVE_LOAD gguf-stream has no native library for linux-(x64|arm64) \((glibc|musl)\), Node \d+\.\d+\.\d+\. Tried:/);
   expect(all).toMatch(/GGUF_STREAM_BINARY: Cannot find module '\/no\/addon\.node'/);
   expect(all).toMatch(/npm install --include=optional/);
+  expect(all).not.toMatch(/bundler/); // no package was looked for
+});
+
+test('JavaScript without its packages, as a bundler leaves it, says so', () => {
+  const alone = fs.mkdtempSync(path.join(os.tmpdir(), 'gguf-'));
+  try {
+    for (const f of ['js', 'package.json']) fs.cpSync(path.join(root, f), path.join(alone, f), { recursive: true });
+    const said = (/** @type {string} */ given) =>
+      script(`g.loadEmbedder(${given}).embed('x').catch((e) => console.log(e.code + ' ' + e.message))`, { from: alone }).out;
+    expect(said('')).toMatch(/^ERR_FILE_OPEN .*npm install @gguf-stream\/all-minilm-l6-v2; if a bundler .*external \(docs\/bundlers\.md\)$/);
+    const libc = process.report.getReport().header.glibcVersionRuntime ? 'glibc' : 'musl';
+    const cure = `npm install --include=optional --os=linux --cpu=${process.arch} --libc=${libc} gguf-stream; if a bundler took`;
+    expect(said(JSON.stringify(model))).toMatch(new RegExp(`^ERR_NATIVE_LOAD .*\\nInstall its packages: ${cure}.*docs/bundlers\\.md`, 's'));
+  } finally {
+    fs.rmSync(alone, { recursive: true });
+  }
 });

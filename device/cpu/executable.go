@@ -177,7 +177,7 @@ func (e *executable) Run(b *device.Batch) error {
 	}
 	cb.workspaces = (*C.uint8_t)(unsafe.Pointer(&e.workspace.Bytes()[embedBytes]))
 	if cancelled := e.call(b); cancelled {
-		return errs.New(errs.Aborted, "", "the call was cancelled")
+		return errs.Cancelled("")
 	}
 	return nil
 }

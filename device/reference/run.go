@@ -80,7 +80,7 @@ func (e *executable) Run(b *device.Batch) error {
 		step := &e.program.Steps[i]
 		ops[step.Op](r, step)
 		if b.Cancelled != nil && b.Cancelled.Load() != 0 {
-			return errs.New(errs.Aborted, "", "the call was cancelled")
+			return errs.Cancelled("")
 		}
 	}
 	r.pool()

@@ -63,7 +63,7 @@ func (b *batcher) stepGuarded() {
 	defer func() {
 		if e := recover(); e != nil {
 			for _, r := range b.active {
-				b.answer(r, errs.New(errs.InternalFault, "", "a fault of this library, please report it: %v", e))
+				b.answer(r, errs.Fault("", e))
 			}
 		}
 		b.active = slices.DeleteFunc(b.active, b.answered)
@@ -108,7 +108,7 @@ func (b *batcher) answer(r *Request, err error) {
 // tokenize fills the request's window when the last one has run.
 func (b *batcher) tokenize(r *Request) {
 	if r.cancelled() {
-		b.answer(r, errs.New(errs.Aborted, "", "the call was cancelled"))
+		b.answer(r, errs.Cancelled(""))
 		return
 	}
 	if err := b.refill(r); err != nil {
@@ -118,7 +118,13 @@ func (b *batcher) tokenize(r *Request) {
 	}
 }
 
+// refill's panics are the request's alone: those beside it have nothing to do with its allocator or its texts.
 func (b *batcher) refill(r *Request) (err error) {
+	defer func() {
+		if e := recover(); e != nil {
+			err = errs.New(errs.InternalFault, "", "a fault of this library, please report it: %v", e)
+		}
+	}()
 	w := r.window
 	if w == nil {
 		if r.out, err = r.Allocate(int64(len(r.Texts)) * int64(r.finishing.Dimensions)); err != nil {
@@ -234,7 +240,7 @@ func (b *batcher) deliver(t text, pooled []float32) {
 		return
 	}
 	if r.cancelled() {
-		b.answer(r, errs.New(errs.Aborted, "", "the call was cancelled"))
+		b.answer(r, errs.Cancelled(""))
 		return
 	}
 	d := r.finishing.Dimensions

@@ -53,6 +53,7 @@ func (r *Runtime) Open(o OpenOptions, cancelled *atomic.Uint32, progress stream.
 	if o.MaxTokens > 0 {
 		e.maxTokens = min(e.maxTokens, max(o.MaxTokens, 2))
 	}
+	e.info.Path = o.Path // a shared model was loaded by another's, which may be a link to the same file
 	e.info.Shared, e.info.MaxTokens, e.info.Pooling = shared, e.maxTokens, encoder.PoolingName(e.pooling)
 	return e, nil
 }

@@ -24,6 +24,7 @@ import (
 	"gguf-stream/device"
 	"gguf-stream/device/cpu"
 	"gguf-stream/goloader/errs"
+	"gguf-stream/goloader/limits"
 	"gguf-stream/goloader/memory"
 )
 
@@ -390,6 +391,114 @@ func TestALoneCallOvertakesALongOne(t *testing.T) {
 	stop.Store(1)
 	require.ElementsMatch(t, []string{"cancelled", "short"}, []string{<-order, <-order})
 	require.Equal(t, "long", <-order)
+}
+
+// TestACancelledCallIsAnsweredWhateverIsBeforeIt: at the next step of the queue, though its turn is far.
+func TestACancelledCallIsAnsweredWhateverIsBeforeIt(t *testing.T) {
+	r := newRuntime(t, Settings{})
+	e := open(t, r, tinyFile(t), device.Exact)
+	defer e.Close()
+	order, stop := make(chan error, 13), new(atomic.Uint32)
+	enqueue := func(cancelled *atomic.Uint32) (run func()) {
+		return e.Enqueue(&Request{Texts: slices.Repeat([][]byte{[]byte("hello world")}, 256), Cancelled: cancelled,
+			Allocate: func(n int64) ([]float32, error) { return make([]float32, n), nil },
+			Done:     func(_ *Result, err error) { order <- err }})
+	}
+	run := enqueue(nil)
+	for range 11 {
+		enqueue(nil)
+	}
+	enqueue(stop)
+	stop.Store(1)
+	run()
+	require.True(t, isCode(<-order, errs.Aborted), "before all others")
+	for range 12 {
+		require.NoError(t, <-order)
+	}
+}
+
+// TestQueueHoldsSoManyTexts: those that wait count, exactly; those that run, are rejected or cancelled do not.
+func TestQueueHoldsSoManyTexts(t *testing.T) {
+	r := newRuntime(t, Settings{})
+	path := tinyFile(t)
+	e, other := open(t, r, path, device.Exact), open(t, r, path, device.Exact)
+	defer e.Close()
+	q, texts := &e.model.queue, make([][]byte, limits.MaxQueuedTexts+1)
+	stop, answers := new(atomic.Uint32), make(chan error, 9)
+	var run func() // of the queue, which is not drained before the end
+	enqueue := func(of *Embedder, texts [][]byte, cancelled *atomic.Uint32) {
+		t.Helper()
+		if start := of.Enqueue(&Request{Texts: texts, Cancelled: cancelled, Done: func(_ *Result, err error) { answers <- err }}); start != nil {
+			require.Nil(t, run)
+			run = start
+		}
+	}
+	defer func() { run() }() // what a failure leaves
+	answered := func(code errs.Code) {
+		t.Helper()
+		select {
+		case err := <-answers:
+			require.True(t, isCode(err, code), "%v", err)
+		default:
+			t.Fatal("no answer")
+		}
+	}
+	full := func() {
+		t.Helper()
+		require.Empty(t, answers)
+		enqueue(e, texts[:1], stop)
+		answered(errs.Busy)
+		require.Equal(t, limits.MaxQueuedTexts, q.texts)
+	}
+	enqueue(e, texts[:2], stop)
+	enqueue(e, texts[:limits.MaxQueuedTexts-2], stop)
+	full()
+	active := &e.model.batcher.active
+	require.True(t, q.take(active))
+	require.Len(t, *active, 2)
+	require.Zero(t, q.texts)
+	enqueue(e, texts, stop) // alone it may be as long as it likes
+	require.Len(t, q.waiting, 1)
+	enqueue(e, texts[:1], stop)
+	answered(errs.Busy)
+
+	stop.Store(1)
+	stop = new(atomic.Uint32)
+	enqueue(other, texts[:2], stop)
+	answered(errs.Aborted)
+	enqueue(e, texts[:limits.MaxQueuedTexts-2], stop)
+	full()
+	other.Close()
+	answered(errs.Closed)
+	enqueue(e, texts[:2], stop)
+	full()
+
+	stop.Store(1)
+	run()
+	for range 4 {
+		answered(errs.Aborted)
+	}
+	require.Empty(t, answers)
+}
+
+// TestCloseWaitsForWhatRuns: the weights are not taken from under a batch.
+func TestCloseWaitsForWhatRuns(t *testing.T) {
+	r := newRuntime(t, Settings{})
+	e := open(t, r, tinyFile(t), device.Exact)
+	running, goOn, done := make(chan struct{}), make(chan struct{}), make(chan error, 1)
+	release := sync.OnceFunc(func() { close(goOn) })
+	defer release()
+	e.Submit(&Request{Texts: [][]byte{[]byte("hello")}, Done: func(_ *Result, err error) { done <- err },
+		Allocate: func(n int64) ([]float32, error) {
+			close(running)
+			<-goOn
+			return make([]float32, n), nil
+		}})
+	<-running
+	end := waits(t, func() error { e.Close(); return nil })
+	release()
+	require.NoError(t, soon(t, done))
+	require.NoError(t, soon(t, end))
 }
 
 // TestQueueMakesNoGarbage: a request in steady state costs the goroutine that drains the queue, and the tokenizer's

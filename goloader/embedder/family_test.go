@@ -1,9 +1,12 @@
 package embedder
 
 import (
+	"bytes"
+	"encoding/binary"
 	"math"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -77,6 +80,20 @@ func TestTasksAddTheFamilysPrefix(t *testing.T) {
 	require.Equal(t, embed(t, plain, [][]byte{[]byte("hello")}, CallOptions{}), embed(t, plain, [][]byte{[]byte("hello")}, CallOptions{Task: "query"}))
 }
 
+// TestTokenizeFillsTheCallersMemory: texts of unknown words, each of which begins with known pieces.
+func TestTokenizeFillsTheCallersMemory(t *testing.T) {
+	e := open(t, newRuntime(t, Settings{}), bundled, device.Exact)
+	defer e.Close()
+	var buffer []uint32
+	_, counts, err := e.Tokenize([][]byte{[]byte("tokenization🦄"), []byte("hello"), []byte("xqzxqz🦄")}, CallOptions{}, func(n int64) ([]uint32, error) {
+		buffer = make([]uint32, n)
+		return buffer, nil
+	})
+	require.NoError(t, err)
+	require.Equal(t, []int{3, 3, 3}, counts)
+	require.Equal(t, []uint32{101, 100, 102, 101, 7592, 102, 101, 100, 102}, buffer)
+}
+
 // TestPoolingOfTheOption: mean's file under another pooling is that pooling's golden (the same weights).
 func TestPoolingOfTheOption(t *testing.T) {
 	r := newRuntime(t, Settings{})
@@ -95,10 +112,80 @@ func TestPoolingOfTheOption(t *testing.T) {
 	}
 }
 
+// TestPoolingThatTheFileDoesNotSay: the vectors, info.pooling and verify go by the family's.
+func TestPoolingThatTheFileDoesNotSay(t *testing.T) {
+	const key = "bert.pooling_type"
+	data := hostile.Named("bert", "bge-small-en-v1.5")
+	binary.LittleEndian.PutUint32(data[bytes.Index(data, []byte(key))+len(key)+4:], uint32(device.PoolNone))
+	path := filepath.Join(t.TempDir(), "m.gguf")
+	require.NoError(t, os.WriteFile(path, data, 0o600))
+	_, checks := verify(t, path)
+	require.Equal(t, Warning, checks["metadata"].Status)
+	require.Contains(t, strings.Join(checks["metadata"].Detail, "\n"), "does not say its pooling; cls is taken")
+	r, texts := newRuntime(t, Settings{}), [][]byte{[]byte("hello world")}
+	e := open(t, r, path, device.Exact)
+	defer e.Close()
+	require.Equal(t, "cls", e.Info().Pooling)
+	cls, err := r.Open(OpenOptions{LoadOptions: LoadOptions{Path: path}, Pooling: "cls"}, nil, nil)
+	require.NoError(t, err)
+	defer cls.Close()
+	require.Equal(t, embed(t, cls, texts, CallOptions{}), embed(t, e, texts, CallOptions{}))
+}
+
+// TestTokenTypesMayBeAbsent: a file without them has the vectors of one whose token types are zeros.
+func TestTokenTypesMayBeAbsent(t *testing.T) {
+	r, dir := newRuntime(t, Settings{}), t.TempDir()
+	file := func(name string, data []byte) string {
+		path := filepath.Join(dir, name)
+		require.NoError(t, os.WriteFile(path, data, 0o600))
+		return path
+	}
+	zeros := hostile.Tiny()
+	f, err := r.OpenFile(file("tiny.gguf", zeros))
+	require.NoError(t, err)
+	info, found := f.file.FindTensor("token_types.weight")
+	f.Close()
+	require.True(t, found)
+	clear(zeros[info.Offset:][:info.Bytes])
+	for precision, name := range precisionNames {
+		a, b := open(t, r, file("zeros.gguf", zeros), precision), open(t, r, file("absent.gguf", hostile.WithoutTokenTypes()), precision)
+		texts := [][]byte{[]byte("hello world a b c"), []byte("d")}
+		require.Equal(t, embed(t, a, texts, CallOptions{}), embed(t, b, texts, CallOptions{}), name)
+		a.Close()
+		b.Close()
+	}
+}
+
+// TestAnotherTokenizerIsRefusedByThePlan, before any weights are read: bge-m3 is "bert" with a tokenizer called "t5".
+func TestAnotherTokenizerIsRefusedByThePlan(t *testing.T) {
+	const key, name = "tokenizer.ggml.model", "bert"
+	data := hostile.Named("bert", "bge-m3")
+	at := bytes.Index(data, []byte(key)) + len(key) + 4 + 8
+	require.Equal(t, name, string(data[at:][:len(name)]))
+	copy(data[at:], "t5-x")
+	path := filepath.Join(t.TempDir(), "m.gguf")
+	require.NoError(t, os.WriteFile(path, data, 0o600))
+	r := newRuntime(t, Settings{})
+	refused := func(err error) {
+		require.ErrorContains(t, err, `tokenizer "t5-x" is not known here; known: [bert]`)
+		require.Equal(t, errs.TokenizerKind, errs.From(err).Code)
+	}
+	f, err := r.OpenFile(path)
+	require.NoError(t, err)
+	_, err = f.Plan(device.Exact)
+	f.Close()
+	refused(err)
+	_, err = r.Open(OpenOptions{LoadOptions: LoadOptions{Path: path}}, nil, func(int64, int64, string) { t.Error("weights are read") })
+	refused(err)
+	_, checks := verify(t, path)
+	require.Equal(t, errs.TokenizerKind, checks["tokenizer"].Code)
+	require.Equal(t, Good, checks["architecture"].Status)
+}
+
 // TestTheVocabularyIsPlanned: to the byte, before anything is allocated.
 func TestTheVocabularyIsPlanned(t *testing.T) {
 	r := newRuntime(t, Settings{})
-	for _, path := range []string{bundled, made + "nomic-tiny-mean.gguf", tinyFile(t)} {
+	for _, path := range []string{bundled, made + "nomic-tiny-mean.gguf", made + "nomic-synthetic.Q8_0.gguf", tinyFile(t)} {
 		f, err := r.OpenFile(path)
 		require.NoError(t, err)
 		plan, err := f.Plan(device.Exact)
@@ -106,6 +193,7 @@ func TestTheVocabularyIsPlanned(t *testing.T) {
 		f.Close()
 		e := open(t, r, path, device.Exact)
 		require.Equal(t, plan.Vocab, r.ledger.Bytes(memory.Vocab), path)
+		require.LessOrEqual(t, r.ledger.Total(), plan.Total, "%s: rotary tables among it", path)
 		e.Close()
 		_, err = r.Open(OpenOptions{LoadOptions: LoadOptions{Path: path, MemoryLimit: plan.Total - 1}}, nil, nil)
 		require.Equal(t, errs.MemoryLimit, errs.From(err).Code)

@@ -7,12 +7,14 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"gguf-stream/device"
 	"gguf-stream/goloader/errs"
 	"gguf-stream/goloader/gguf"
 	"gguf-stream/goloader/memory"
@@ -213,6 +215,30 @@ func TestOutputFails(t *testing.T) {
 	require.Len(t, embed(t, e, [][]byte{[]byte("hello")}, CallOptions{}), 64)
 }
 
+// TestAPanickingAllocatorIsItsRequestsAlone: the first request holds the batcher until those after it wait together.
+func TestAPanickingAllocatorIsItsRequestsAlone(t *testing.T) {
+	r := newRuntime(t, Settings{})
+	e, err := r.Open(OpenOptions{LoadOptions: LoadOptions{Path: tinyFile(t)}}, nil, nil)
+	require.NoError(t, err)
+	defer e.Close()
+	queued := make(chan struct{})
+	var answers []chan error
+	for _, before := range []func(){func() { <-queued }, func() {}, func() { panic("no memory") }, func() {}} {
+		done := make(chan error, 1)
+		answers = append(answers, done)
+		e.Submit(&Request{Texts: [][]byte{[]byte("hello")}, Done: func(_ *Result, err error) { done <- err },
+			Allocate: func(n int64) ([]float32, error) { before(); return make([]float32, n), nil }})
+	}
+	close(queued)
+	for i, want := range []errs.Code{"", "", errs.InternalFault, ""} {
+		if err := <-answers[i]; want == "" {
+			require.NoError(t, err, "request %d", i)
+		} else {
+			require.Equal(t, want, errs.From(err).Code, "request %d", i)
+		}
+	}
+}
+
 // TestTheFileChangesWhileItLoads: before the n-th read, for every n, it is cut, written over, or replaced.
 func TestTheFileChangesWhileItLoads(t *testing.T) {
 	other := func() []byte { b := hostile.Tiny(); b[len(b)-40]++; return b }()
@@ -220,8 +246,8 @@ func TestTheFileChangesWhileItLoads(t *testing.T) {
 		change func(t *testing.T, path string)
 		codes  []errs.Code // none: the load goes on with the file it has open
 	}{
-		"cut":          {func(t *testing.T, path string) { require.NoError(t, os.Truncate(path, 1000)) }, []errs.Code{errs.GGUFTruncated, errs.FileChanged}},
-		"cut to none":  {func(t *testing.T, path string) { require.NoError(t, os.Truncate(path, 0)) }, []errs.Code{errs.GGUFTruncated, errs.FileChanged}},
+		"cut":          {func(t *testing.T, path string) { require.NoError(t, os.Truncate(path, 1000)) }, []errs.Code{errs.FileChanged}},
+		"cut to none":  {func(t *testing.T, path string) { require.NoError(t, os.Truncate(path, 0)) }, []errs.Code{errs.FileChanged}},
 		"written over": {overwrite(other), []errs.Code{errs.FileChanged}},
 		"replaced": {func(t *testing.T, path string) {
 			require.NoError(t, os.WriteFile(path+".new", other, 0o600))
@@ -252,7 +278,7 @@ func TestTheFileChangesWhileItLoads(t *testing.T) {
 				if !fired {
 					break
 				}
-				if kind.codes == nil || err == nil { // what is not read again may change
+				if kind.codes == nil {
 					require.NoError(t, err, "read %d", at)
 					require.Equal(t, want, got)
 				} else {
@@ -261,6 +287,38 @@ func TestTheFileChangesWhileItLoads(t *testing.T) {
 			}
 			require.Greater(t, at, 40)
 		})
+	}
+}
+
+// TestAnOpenFileChanges: every call on it says so, not what the file has become.
+func TestAnOpenFileChanges(t *testing.T) {
+	path := tinyFile(t)
+	r := newRuntime(t, Settings{})
+	onHeap := func(n int64) ([]float32, error) { return make([]float32, n), nil }
+	calls := map[string]func(f *File) error{
+		"Metadata":       func(f *File) error { _, err := f.Metadata("general.architecture", 0, 0); return err },
+		"Metadata, list": func(f *File) error { _, err := f.Metadata("", 0, 100); return err },
+		"Tensors":        func(f *File) error { _, err := f.Tensors(0, 100); return err },
+		"Plan":           func(f *File) error { _, err := f.Plan(device.Exact); return err },
+		"Chunk":          func(f *File) error { _, err := f.Chunk("token_embd.weight", 0, make([]byte, 1<<16)); return err },
+		"Load":           func(f *File) error { return f.Load("token_embd.weight", nil, onHeap) },
+	}
+	for name, change := range map[string]func(*testing.T, string){
+		"cut":          func(t *testing.T, path string) { require.NoError(t, os.Truncate(path, 100)) },
+		"written over": overwrite(make([]byte, len(hostile.Tiny()))),
+	} {
+		require.NoError(t, os.WriteFile(path, hostile.Tiny(), 0o600))
+		f, err := r.OpenFile(path)
+		require.NoError(t, err)
+		for call, of := range calls {
+			require.NoError(t, of(f), call)
+		}
+		change(t, path)
+		for call, of := range calls {
+			require.Equal(t, errs.FileChanged, errs.From(of(f)).Code, "%s: %s", name, call)
+		}
+		require.Equal(t, errs.GGUFTensorNotFound, errs.From(f.Load("none", nil, onHeap)).Code, "is the caller's")
+		f.Close()
 	}
 }
 
@@ -278,11 +336,57 @@ func TestReplacedBeforeItIsOpened(t *testing.T) {
 	d, err := r.device("cpu")
 	require.NoError(t, err)
 	path := tinyFile(t)
-	identity, err := gguf.Identify(path)
+	identity, err := gguf.Identify(tinyFile(t))
 	require.NoError(t, err)
-	identity.Inode++
 	err = r.load(&model{key: modelKey{file: identity}}, d, LoadOptions{Path: path})
 	require.Equal(t, errs.FileChanged, errs.From(err).Code)
+}
+
+// splitFile is the tiny model in two parts.
+func splitFile(t testing.TB) (first, second string) {
+	for _, c := range hostile.All() {
+		if c.Name == "two parts" {
+			first, err := c.Make(filepath.Join(t.TempDir(), "parts"))
+			require.NoError(t, err)
+			return first, strings.Replace(first, "-00001-", "-00002-", 1)
+		}
+	}
+	t.Fatal("no such case")
+	return "", ""
+}
+
+// TestEveryPartIsTheModels: models of one first part, but of different second ones, share nothing.
+func TestEveryPartIsTheModels(t *testing.T) {
+	first, second := splitFile(t)
+	r := newRuntime(t, Settings{})
+	texts := [][]byte{[]byte("hello world")}
+	load := func(path string) *Embedder {
+		e := open(t, r, path, device.Exact)
+		t.Cleanup(e.Close)
+		return e
+	}
+	want := load(first)
+	link := strings.Replace(first, "m-00001-", "link-00001-", 1)
+	require.NoError(t, os.Link(first, link))
+	require.NoError(t, os.Link(second, strings.Replace(second, "m-00002-", "link-00002-", 1)))
+	shared := load(link).Info()
+	require.True(t, shared.Shared)
+	require.Equal(t, link, shared.Path, "the caller's")
+	other, err := os.ReadFile(second)
+	require.NoError(t, err)
+	copy(other[len(other)-256:], other[len(other)-128:]) // floats of the last tensor
+
+	dir := t.TempDir()
+	beside := filepath.Join(dir, filepath.Base(first))
+	require.NoError(t, os.Link(first, beside))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, filepath.Base(second)), other, 0o600))
+	require.NoError(t, os.WriteFile(second+".new", other, 0o600))
+	require.NoError(t, os.Rename(second+".new", second))
+	for name, path := range map[string]string{"another second part beside a link": beside, "a second part that was replaced": first} {
+		got := load(path)
+		require.False(t, got.Info().Shared, name)
+		require.NotEqual(t, embed(t, want, texts, CallOptions{}), embed(t, got, texts, CallOptions{}), name)
+	}
 }
 
 // finite says whether every value is a number.

@@ -59,15 +59,16 @@ func (f *File) Close() {
 	}
 }
 
-// open locks the file for a call.
-func (f *File) open() (*gguf.File, func(), error) {
+// open locks the file for a call, which ends by done: its error is then the file's if that has changed.
+func (f *File) open() (g *gguf.File, done func(*error), err error) {
 	f.mu.Lock()
 	if f.file == nil {
 		f.mu.Unlock()
 		return nil, nil, errs.New(errs.Closed, "", "the file is closed")
 	}
 	leave := turn(f.runtime.disk)
-	return f.file, func() {
+	return f.file, func(err *error) {
+		*err = f.file.Conclude(*err)
 		leave()
 		f.mu.Unlock()
 	}, nil
@@ -103,12 +104,12 @@ const (
 )
 
 // Metadata looks one key up (count 0), lists pairs (no key), or lists an array's elements.
-func (f *File) Metadata(key string, from, count int64) (*MetadataReply, error) {
-	g, unlock, err := f.open()
+func (f *File) Metadata(key string, from, count int64) (reply *MetadataReply, err error) {
+	g, done, err := f.open()
 	if err != nil {
 		return nil, err
 	}
-	defer unlock()
+	defer done(&err)
 	count = min(count, pageEntries)
 	if key == "" {
 		return pairs(g, from, count)
@@ -245,12 +246,12 @@ type TensorReply struct {
 }
 
 // Tensors lists tensor infos.
-func (f *File) Tensors(from, count int64) (map[string][]TensorReply, error) {
-	g, unlock, err := f.open()
+func (f *File) Tensors(from, count int64) (reply map[string][]TensorReply, err error) {
+	g, done, err := f.open()
 	if err != nil {
 		return nil, err
 	}
-	defer unlock()
+	defer done(&err)
 	out := []TensorReply{}
 	for i := max(from, 0); i < int64(g.Tensors()) && int64(len(out)) < min(count, pageEntries); i++ {
 		t := g.Tensor(int(i))
@@ -260,12 +261,12 @@ func (f *File) Tensors(from, count int64) (map[string][]TensorReply, error) {
 }
 
 // Plan is what loading the file as a model would need.
-func (f *File) Plan(p device.Precision) (*Plan, error) {
-	g, unlock, err := f.open()
+func (f *File) Plan(p device.Precision) (plan *Plan, err error) {
+	g, done, err := f.open()
 	if err != nil {
 		return nil, err
 	}
-	defer unlock()
+	defer done(&err)
 	return f.runtime.plan(g, f.runtime.cpu, p)
 }
 
@@ -287,12 +288,12 @@ func tensorOf(g *gguf.File, name string) (gguf.TensorInfo, error) {
 }
 
 // Chunk reads whole blocks from byte offset of a tensor into dst (limits.ChunkBytes), as they are in the file.
-func (f *File) Chunk(name string, offset int64, dst []byte) (*ChunkReply, error) {
-	g, unlock, err := f.open()
+func (f *File) Chunk(name string, offset int64, dst []byte) (reply *ChunkReply, err error) {
+	g, done, err := f.open()
 	if err != nil {
 		return nil, err
 	}
-	defer unlock()
+	defer done(&err)
 	t, err := tensorOf(g, name)
 	if err != nil {
 		return nil, err
@@ -311,12 +312,12 @@ func (f *File) Chunk(name string, offset int64, dst []byte) (*ChunkReply, error)
 }
 
 // Load decodes a tensor into memory that allocate gives.
-func (f *File) Load(name string, cancelled *atomic.Uint32, allocate func(int64) ([]float32, error)) error {
-	g, unlock, err := f.open()
+func (f *File) Load(name string, cancelled *atomic.Uint32, allocate func(int64) ([]float32, error)) (err error) {
+	g, done, err := f.open()
 	if err != nil {
 		return err
 	}
-	defer unlock()
+	defer done(&err)
 	t, err := tensorOf(g, name)
 	if err != nil {
 		return err

@@ -4,15 +4,19 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"gguf-stream/device"
+	"gguf-stream/goloader/errs"
 	"gguf-stream/goloader/gguf"
 	"gguf-stream/goloader/limits"
 	"gguf-stream/goloader/memory"
+	"gguf-stream/goloader/stream"
 )
 
 // BenchmarkLoad: medians in milliseconds of a load's parts and, between the loads, of reading the same bytes and
@@ -39,6 +43,172 @@ func BenchmarkLoad(b *testing.B) {
 			}
 		})
 	}
+}
+
+// waits starts what must not end yet, and returns its end.
+func waits(t *testing.T, what func() error) (end chan error) {
+	end = make(chan error, 1)
+	go func() { end <- what() }()
+	select {
+	case err := <-end:
+		t.Fatal("it did not wait: ", err)
+	case <-time.After(50 * time.Millisecond):
+	}
+	return end
+}
+
+func soon(t *testing.T, end chan error) (err error) {
+	select {
+	case err = <-end:
+	case <-time.After(10 * time.Second):
+		t.Fatal("it waits on")
+	}
+	return err
+}
+
+// TestACancelledLoadEndsWhereItWaits: for a turn at the disk, before it is known which file it is and after.
+func TestACancelledLoadEndsWhereItWaits(t *testing.T) {
+	r := newRuntime(t, Settings{})
+	path := tinyFile(t)
+	for name, load := range map[string]func(*atomic.Uint32) error{
+		"identity": func(stop *atomic.Uint32) error {
+			_, err := r.Open(OpenOptions{LoadOptions: LoadOptions{Path: path}}, stop, nil)
+			return err
+		},
+		"weights": func(stop *atomic.Uint32) error {
+			m, _ := r.join(modelKey{})
+			m.waiters.enter(&waiter{cancelled: stop})
+			r.run(m, r.cpu, LoadOptions{Path: path})
+			return m.err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for range limits.DiskJobs {
+				defer turn(r.disk)()
+			}
+			stop := new(atomic.Uint32)
+			end := waits(t, func() error { return load(stop) })
+			stop.Store(1)
+			require.True(t, isCode(soon(t, end), errs.Aborted))
+		})
+	}
+	require.Empty(t, r.models)
+}
+
+// TestALoadWaitsForMemory: without a turn at the disk, until others have filled theirs or nobody wants it any more. A batch
+// of a loaded model does not wait.
+func TestALoadWaitsForMemory(t *testing.T) {
+	const all = 1 << 30
+	r := newRuntime(t, Settings{})
+	path := tinyFile(t)
+	load := func(p device.Precision, stop *atomic.Uint32) (*Embedder, error) {
+		return r.Open(OpenOptions{LoadOptions: LoadOptions{Path: path, Precision: p}}, stop, nil)
+	}
+	loaded, err := load(device.Fast, nil)
+	require.NoError(t, err)
+	defer loaded.Close()
+	r.monitor.WithLimits(func() []memory.SystemLimit { return []memory.SystemLimit{{Name: "cgroup", Bytes: all}} })
+	another, err := r.monitor.TryAllocate(all-1, 0, "another's load")
+	require.NoError(t, err)
+	defer another.Release()
+
+	stop := new(atomic.Uint32)
+	end := waits(t, func() error { _, err := load(device.Exact, stop); return err })
+	require.Len(t, r.disk, limits.DiskJobs)
+	done := make(chan error, 1)
+	loaded.Submit(&Request{Texts: [][]byte{[]byte("hello")}, Done: func(_ *Result, err error) { done <- err },
+		Allocate: func(n int64) ([]float32, error) { return make([]float32, n), nil }})
+	require.True(t, isCode(soon(t, done), errs.MemoryLimit))
+	stop.Store(1)
+	require.True(t, isCode(soon(t, end), errs.Aborted))
+
+	end = waits(t, func() error {
+		e, err := load(device.Exact, nil)
+		if err == nil {
+			e.Close()
+		}
+		return err
+	})
+	another.Filled()
+	require.NoError(t, soon(t, end))
+	require.Len(t, r.disk, limits.DiskJobs)
+}
+
+// TestTheLastCallerSeesALoadsEnd: what a load still writes to is not taken from under it.
+func TestTheLastCallerSeesALoadsEnd(t *testing.T) {
+	reading, goOn := make(chan struct{}), make(chan struct{})
+	release := sync.OnceFunc(func() { close(goOn) })
+	defer release()
+	r := newRuntime(t, Settings{Wrap: through(func(n int, src gguf.Source, p []byte, offset int64) (int, error) {
+		if n == 20 {
+			close(reading)
+			<-goOn
+		}
+		return src.ReadAt(p, offset)
+	})})
+	path, stop, left := tinyFile(t), new(atomic.Uint32), int64(0)
+	end := waits(t, func() error {
+		_, err := r.Open(OpenOptions{LoadOptions: LoadOptions{Path: path}}, stop, nil)
+		left = r.ledger.Total()
+		return err
+	})
+	<-reading
+	stop.Store(1)
+	select {
+	case err := <-end:
+		t.Fatal("it is under way: ", err)
+	case <-time.After(50 * time.Millisecond):
+	}
+	release()
+	require.True(t, isCode(soon(t, end), errs.Aborted))
+	require.Zero(t, left)
+}
+
+// TestACancelledLoadBeginsNoOtherPart: cancelled in the last read of the header or the plan, or when the weights are
+// loaded and the program is not, it reads nothing more.
+func TestACancelledLoadBeginsNoOtherPart(t *testing.T) {
+	path := tinyFile(t)
+	reads, cancelAt, stop := 0, -1, new(atomic.Uint32)
+	r := newRuntime(t, Settings{Wrap: through(func(n int, src gguf.Source, p []byte, offset int64) (int, error) {
+		reads = n + 1
+		if n == cancelAt {
+			stop.Store(1)
+		}
+		return src.ReadAt(p, offset)
+	})})
+	f, err := gguf.OpenThrough(path, r.ledger, r.wrap)
+	require.NoError(t, err)
+	header := reads
+	_, err = r.plan(f, r.cpu, device.Exact)
+	require.NoError(t, err)
+	plan := reads
+	f.Close()
+	aborted := func(progress stream.Progress) {
+		t.Helper()
+		_, err := r.Open(OpenOptions{LoadOptions: LoadOptions{Path: path}}, stop, progress)
+		require.True(t, isCode(err, errs.Aborted), "%v", err)
+		stop.Store(0)
+	}
+	for _, last := range []int{header, plan} {
+		cancelAt = last - 1
+		aborted(nil)
+		require.Equal(t, last, reads)
+	}
+	cancelAt = -1
+	weights := 0
+	r.ledger.FailAllocations(func(bytes int64) ([]byte, error) {
+		if weights > 0 {
+			stop.Store(1)
+		}
+		return memory.Map(bytes)
+	})
+	aborted(func(loaded, total int64, _ string) {
+		if loaded == total {
+			weights = reads
+		}
+	})
+	require.Positive(t, weights)
+	require.Equal(t, weights, reads)
 }
 
 // stopwatch notes the time since the last call.

@@ -2,8 +2,13 @@ package embedder
 
 import (
 	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
 	"runtime"
 	"runtime/debug"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -11,6 +16,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"gguf-stream/device"
+	"gguf-stream/goloader/gguf"
+	"gguf-stream/goloader/limits"
 	"gguf-stream/goloader/memory"
 )
 
@@ -38,6 +45,36 @@ func heapPeak(f func()) int64 {
 	close(stop)
 	<-stopped
 	return int64(peak - before)
+}
+
+// TestLongMetadataStaysOffTheHeap: control characters are six bytes each in JSON, and encoding copies them.
+func TestLongMetadataStaysOffTheHeap(t *testing.T) {
+	w := gguf.NewWriter()
+	for i := range 8 {
+		w.Add(fmt.Sprint("kept ", i), strings.Repeat("\x01", limits.KeptStringBytes))
+		w.Add(fmt.Sprint("long ", i), strings.Repeat("\x01", 1<<20))
+	}
+	path := filepath.Join(t.TempDir(), "m.gguf")
+	require.NoError(t, os.WriteFile(path, w.Header(), 0o600))
+	r := newRuntime(t, Settings{})
+	f, err := r.OpenFile(path)
+	require.NoError(t, err)
+	defer f.Close()
+	peak := heapPeak(func() {
+		for from := int64(0); from < 16; {
+			page, err := f.Metadata("", from, 100)
+			require.NoError(t, err)
+			require.NotEmpty(t, page.Pairs)
+			for i, p := range page.Pairs {
+				require.Equal(t, []string{"string", "array"}[(int(from)+i)%2], p.Value.Type, p.Key)
+			}
+			from += int64(len(page.Pairs))
+			_, err = json.Marshal(page)
+			require.NoError(t, err)
+		}
+	})
+	t.Logf("the heap grew by %d bytes", peak)
+	require.Less(t, peak, int64(10<<20))
 }
 
 // TestLongTextsStayOffTheHeap: texts of maxTextBytes (1 MiB), each byte of which is a token, eight at once, behind a prefix.

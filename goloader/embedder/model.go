@@ -13,7 +13,7 @@ import (
 
 // modelKey says which loads are of the same weights.
 type modelKey struct {
-	file      gguf.Identity
+	file      gguf.Fingerprint
 	precision device.Precision
 	device    string
 }
@@ -31,6 +31,7 @@ type model struct {
 	loaded     chan struct{} // closed when err or all above is set
 	err        error
 	waiters    waiters
+	disk       place         // of Runtime.disk, held by the load
 	compute    chan struct{} // Runtime.compute
 	closers    []func()
 	queue      queue
@@ -62,14 +63,12 @@ func (r *Runtime) acquire(o LoadOptions, cancelled *atomic.Uint32, progress stre
 		return nil, false, err
 	}
 	for {
-		leave := turn(r.disk)
-		identity, err := gguf.Identify(o.Path)
-		leave()
+		w := &waiter{cancelled, progress}
+		identity, err := r.identify(o.Path, w)
 		if err != nil {
 			return nil, false, err
 		}
 		m, shared := r.join(modelKey{identity, o.Precision, d.Name()})
-		w := &waiter{cancelled, progress}
 		m.waiters.enter(w)
 		if !shared {
 			go r.run(m, d, o)
@@ -89,6 +88,16 @@ func (r *Runtime) acquire(o LoadOptions, cancelled *atomic.Uint32, progress stre
 	}
 }
 
+// identify reads which file the path names, in its turn at the disk.
+func (r *Runtime) identify(path string, w *waiter) (gguf.Identity, error) {
+	disk := place{free: r.disk, gone: w.gone}
+	if err := disk.take(); err != nil {
+		return gguf.Identity{}, err
+	}
+	defer disk.leave()
+	return gguf.Identify(path)
+}
+
 // join takes a reference to the model of a key; shared says whether it was there.
 func (r *Runtime) join(key modelKey) (m *model, shared bool) {
 	r.mu.Lock()
@@ -96,6 +105,7 @@ func (r *Runtime) join(key modelKey) (m *model, shared bool) {
 	m, shared = r.models[key]
 	if !shared {
 		m = &model{key: key, loaded: make(chan struct{}), compute: r.compute}
+		m.disk = place{free: r.disk, gone: m.waiters.gone}
 		m.batcher.model, m.batcher.joiner.ledger = m, r.ledger
 		r.models[key] = m
 	}
@@ -106,10 +116,10 @@ func (r *Runtime) join(key modelKey) (m *model, shared bool) {
 // run loads the model and tells those who wait.
 func (r *Runtime) run(m *model, d device.Device, o LoadOptions) {
 	defer close(m.loaded)
-	defer turn(r.disk)()
+	defer m.disk.leave()
 	defer func() {
 		if e := recover(); e != nil {
-			m.err = errs.New(errs.InternalFault, "", "a fault of this library, please report it: %v", e)
+			m.err = errs.Fault("", e)
 		}
 		if m.err != nil {
 			r.mu.Lock()
@@ -118,7 +128,9 @@ func (r *Runtime) run(m *model, d device.Device, o LoadOptions) {
 			m.close()
 		}
 	}()
-	m.err = r.load(m, d, o)
+	if m.err = m.disk.take(); m.err == nil {
+		m.err = r.load(m, d, o)
+	}
 }
 
 // forward runs the program in its turn.
@@ -150,25 +162,34 @@ func (r *Runtime) load(m *model, d device.Device, o LoadOptions) error {
 		return err
 	}
 	defer f.Close()
-	if f.Identity() != m.key.file { // else the next load of that other file would get these weights
-		return errs.New(errs.FileChanged, "path", "%s was replaced while it was opened; load it again", o.Path)
+	if !m.key.file.StartsWith(f.Fingerprint()) { // else the next load of that other file would get these weights
+		return errs.New(errs.FileChanged, "path", "the file was replaced while it was opened; load it again: %s", o.Path)
 	}
-	return f.Locate(r.loadOpened(m, f, d, o))
+	return f.Conclude(r.loadOpened(m, f, d, o))
 }
 
 func (r *Runtime) loadOpened(m *model, f *gguf.File, d device.Device, o LoadOptions) error {
+	if err := m.waiters.wanted(); err != nil {
+		return err
+	}
 	plan, err := r.plan(f, d, o.Precision)
 	if err != nil {
 		return err
 	}
-	grant, err := r.monitor.TryAllocate(plan.Total, o.MemoryLimit, "model")
+	if err := m.waiters.wanted(); err != nil {
+		return err
+	}
+	grant, err := r.monitor.Allocate(plan.Total, o.MemoryLimit, "model", m.awaitMemory)
 	if err != nil {
 		return err
 	}
 	m.onClose(grant.Release)
 	defer grant.Filled()
-	m.config, m.layout = plan.config, plan.layout
+	m.config, m.layout, m.family = plan.config, plan.layout, plan.config.Family
 	if err := r.loadWeights(m, f, d, o.Precision); err != nil {
+		return err
+	}
+	if err := m.waiters.wanted(); err != nil {
 		return err
 	}
 	if m.tokenizer, err = loadTokenizer(f, r.ledger); err != nil {
@@ -177,9 +198,6 @@ func (r *Runtime) loadOpened(m *model, f *gguf.File, d device.Device, o LoadOpti
 	m.onClose(m.tokenizer.Close)
 	if n := m.tokenizer.Len(); n > m.layout.Vocabulary {
 		return errs.New(errs.TokenizerVocab, tokensKey, "%d tokens, but token_embd has only %d rows", n, m.layout.Vocabulary)
-	}
-	if m.family, err = encoder.FindFamily(f); err != nil {
-		return err
 	}
 	m.info, err = describe(f, m, plan, o, r.cpu.KernelSet())
 	return err

@@ -22,7 +22,20 @@ type Plan struct {
 	layout       *encoder.Layout
 }
 
+// plan refuses a file whose tokenizer is not known here, too: a load would only see it once all weights are read.
 func (r *Runtime) plan(f *gguf.File, d device.Device, p device.Precision) (*Plan, error) {
+	plan, err := r.planWeights(f, d, p)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := tokenizerKind(f); err != nil {
+		return nil, err
+	}
+	return plan, nil
+}
+
+// planWeights is the plan of a file whose tokenizer is checked elsewhere.
+func (r *Runtime) planWeights(f *gguf.File, d device.Device, p device.Precision) (*Plan, error) {
 	c, err := encoder.ReadConfig(f)
 	if err != nil {
 		return nil, err

@@ -18,7 +18,7 @@ type Request struct {
 	Cancelled *atomic.Uint32 // may be nil
 	// Allocate gives the output, [texts, dimensions] float32, which the caller owns.
 	Allocate func(values int64) ([]float32, error)
-	// Done is called exactly once, on a goroutine of the model.
+	// Done is called exactly once: on a goroutine of the model, or, where nothing is run, on one that submits or closes.
 	Done func(*Result, error)
 
 	embedder  *Embedder
@@ -67,17 +67,14 @@ func (e *Embedder) Enqueue(r *Request) (run func()) {
 		return nil
 	}
 	q := &e.model.queue
-	q.mu.Lock()
-	if q.texts+len(r.Texts) > limits.MaxQueuedTexts && q.texts > 0 {
-		q.mu.Unlock()
-		r.finish(errs.New(errs.Busy, "", "%d texts are queued; at most %d may be", q.texts, limits.MaxQueuedTexts))
-		return nil
+	start, err := q.put(r)
+	if err != nil { // the cancelled ones keep nobody out
+		q.answerCancelled()
+		start, err = q.put(r)
 	}
-	q.waiting = append(q.waiting, r)
-	q.texts += len(r.Texts)
-	start := !q.running
-	q.running = true
-	q.mu.Unlock()
+	if err != nil {
+		r.finish(err)
+	}
 	if !start {
 		return nil
 	}
@@ -111,10 +108,24 @@ func (r *Request) finish(err error) {
 
 func (r *Request) cancelled() bool { return r.Cancelled != nil && r.Cancelled.Load() != 0 }
 
+// put lets the request wait, or refuses it with ERR_BUSY; start says that nobody drains the queue yet.
+func (q *queue) put(r *Request) (start bool, err error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.texts+len(r.Texts) > limits.MaxQueuedTexts && q.texts > 0 {
+		return false, errs.New(errs.Busy, "", "%d texts are queued; at most %d may be", q.texts, limits.MaxQueuedTexts)
+	}
+	q.waiting = append(q.waiting, r)
+	q.texts += len(r.Texts)
+	start, q.running = !q.running, true
+	return start, nil
+}
+
 // take appends to active what waits, in order, while active requests have fewer texts left than keep the device
-// busy for long; the rest can still be rejected. Without anything to do the queue stops running: `active` is then
-// the next drain's.
+// busy for long; the rest can still be rejected. Cancelled requests are answered whatever is before them. Without
+// anything to do the queue stops running: `active` is then the next drain's.
 func (q *queue) take(active *[]*Request) (running bool) {
+	q.answerCancelled()
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	left := 0
@@ -136,18 +147,29 @@ func (q *queue) take(active *[]*Request) (running bool) {
 
 // reject answers what an Embedder has queued.
 func (q *queue) reject(e *Embedder) {
-	q.mu.Lock()
-	var gone []*Request
-	q.waiting = slices.DeleteFunc(q.waiting, func(r *Request) bool {
-		if r.embedder == e {
-			gone = append(gone, r)
-			q.texts -= len(r.Texts)
-			return true
-		}
-		return false
-	})
-	q.mu.Unlock()
-	for _, r := range gone {
+	for _, r := range q.remove(func(r *Request) bool { return r.embedder == e }) {
 		r.finish(errs.New(errs.Closed, "", "the embedder was closed"))
 	}
+}
+
+// answerCancelled answers what nobody wants any more.
+func (q *queue) answerCancelled() {
+	for _, r := range q.remove((*Request).cancelled) {
+		r.finish(errs.Cancelled(""))
+	}
+}
+
+// remove takes requests out; their texts count no more. They are the caller's to answer, which is done without the lock.
+func (q *queue) remove(which func(*Request) bool) (removed []*Request) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.waiting = slices.DeleteFunc(q.waiting, func(r *Request) bool {
+		if !which(r) {
+			return false
+		}
+		removed = append(removed, r)
+		q.texts -= len(r.Texts)
+		return true
+	})
+	return removed
 }

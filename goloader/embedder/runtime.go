@@ -35,8 +35,8 @@ type Runtime struct {
 	monitor *memory.Monitor
 	cpu     *cpu.Device
 	wrap    func(gguf.Source) gguf.Source
-	disk    chan struct{} // held while a load or a read is under way
-	compute chan struct{} // held while a device runs: models that wait do so without a thread
+	disk    chan struct{} // places: one is held while a load or a read is under way
+	compute chan struct{} // places: one is held while a device runs, so that models wait without a thread
 	mu      sync.Mutex
 	models  map[modelKey]*model
 }
@@ -48,15 +48,44 @@ func NewRuntime(s Settings) (*Runtime, error) {
 		return nil, err
 	}
 	r := &Runtime{ledger: ledger, monitor: memory.ForNodejs(ledger), wrap: s.Wrap, models: map[modelKey]*model{},
-		disk: make(chan struct{}, limits.DiskJobs), compute: make(chan struct{}, runtime.GOMAXPROCS(0))}
+		disk: places(limits.DiskJobs), compute: places(runtime.GOMAXPROCS(0))}
 	r.cpu, err = cpu.New(cpu.Config{Ledger: ledger, Monitor: r.monitor, KernelSet: s.KernelSet, Threads: s.Threads})
 	return r, err
 }
 
-// turn waits for a place in a channel; call the result to give it back.
-func turn(places chan struct{}) func() {
-	places <- struct{}{}
-	return func() { <-places }
+// places is a channel with n free ones in it.
+func places(n int) chan struct{} {
+	free := make(chan struct{}, n)
+	for range n {
+		free <- struct{}{}
+	}
+	return free
+}
+
+// turn waits for a place; call the result to give it back.
+func turn(free chan struct{}) func() {
+	<-free
+	return func() { free <- struct{}{} }
+}
+
+// place is a turn whose wait may be cancelled. It can be left and taken again; leaving it twice does nothing.
+type place struct {
+	free chan struct{}
+	gone func() bool
+	held bool
+}
+
+func (p *place) take() error {
+	err := await(p.free, p.gone)
+	p.held = err == nil
+	return err
+}
+
+func (p *place) leave() {
+	if p.held {
+		p.held = false
+		p.free <- struct{}{}
+	}
 }
 
 // Ledger counts the process's off-heap memory.

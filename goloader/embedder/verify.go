@@ -51,7 +51,6 @@ type verification struct {
 	layout    *encoder.Layout
 	tokenizer tokenizer.Tokenizer // nil when there is none
 	family    *encoder.Family
-	tooLarge  bool   // for this machine: reading it all could take hours
 	check     *Check // the one under way
 }
 
@@ -80,8 +79,8 @@ func (r *Runtime) Verify(path string, cancelled *atomic.Uint32) (*Report, error)
 		c := Check{Name: s.name, Status: Good, Detail: []string{}}
 		v.check = &c
 		err := s.run(v)
-		if v.file != nil {
-			err = v.file.Locate(err)
+		if v.file != nil && err != errSkip {
+			err = v.file.Conclude(err)
 		}
 		switch {
 		case isCode(err, errs.Aborted):
@@ -143,11 +142,11 @@ func (v *verification) architecture() error {
 	if v.file == nil {
 		return errSkip
 	}
-	plan, err := v.runtime.plan(v.file, v.runtime.cpu, device.Exact)
+	plan, err := v.runtime.planWeights(v.file, v.runtime.cpu, device.Exact)
 	if err != nil {
 		return err
 	}
-	if v.tooLarge = !plan.Fits; v.tooLarge {
+	if !plan.Fits {
 		return errs.New(errs.MemoryLimit, "model", "the model needs %d bytes, but only %d are available", plan.Total, plan.Available)
 	}
 	v.config, v.layout = plan.config, plan.layout
@@ -159,9 +158,23 @@ func (v *verification) architecture() error {
 	return nil
 }
 
+// tooLarge says that reading all tensors could take hours, as of a sparse file: used or not, and whether the model is known
+// here, they are more than this machine has room for.
+func (v *verification) tooLarge() bool {
+	available, bound := v.runtime.monitor.Available(0)
+	left := available
+	for i := 0; i < v.file.Tensors() && left >= 0; i++ {
+		left -= v.file.Tensor(i).Bytes
+	}
+	if left < 0 {
+		v.check.say("not read: the tensors have more bytes than the %d that are available (bound: %s)", available, bound)
+	}
+	return left < 0
+}
+
 // numbers decodes every tensor of the file that has values, used or not.
 func (v *verification) numbers() error {
-	if v.file == nil || v.tooLarge {
+	if v.file == nil || v.tooLarge() {
 		return errSkip
 	}
 	defer turn(v.runtime.disk)()
@@ -187,20 +200,18 @@ func (v *verification) numbers() error {
 		bytes += t.Bytes
 	}
 	v.check.say("%d tensors of %d bytes decode to finite numbers", decoded, bytes)
-	return v.file.Changed()
+	return nil
 }
 
 // metadata compares what the file says with what is known of its family.
-func (v *verification) metadata() (err error) {
+func (v *verification) metadata() error {
 	if v.config == nil {
 		return errSkip
 	}
-	if v.family, err = encoder.FindFamily(v.file); err != nil {
+	v.family = v.config.Family
+	if said, err := v.file.Uint(v.config.Architecture.Name+".pooling_type", uint64(device.PoolNone)); err != nil {
 		return err
-	}
-	if _, found, err := v.file.Find(v.config.Architecture.Name + ".pooling_type"); err != nil {
-		return err
-	} else if !found {
+	} else if said == uint64(device.PoolNone) {
 		v.check.warn("the file does not say its pooling; %s is taken", encoder.PoolingName(v.config.Pooling))
 	}
 	if v.family.Name == "" {

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"gguf-stream/goloader/errs"
+	"gguf-stream/goloader/memory"
 	"gguf-stream/test/hostile"
 )
 
@@ -155,6 +156,22 @@ func TestVerifyAgreesWithLoading(t *testing.T) {
 			require.True(t, codes[c.Code], "%+v", report)
 			require.Zero(t, r.ledger.Total())
 		})
+	}
+}
+
+// TestNumbersOfFilesTooLargeAreNotRead, whatever the architecture makes of the file: of a sparse one that would take hours.
+func TestNumbersOfFilesTooLargeAreNotRead(t *testing.T) {
+	unknown := damaged(t, func(data []byte) { copy(data[bytes.Index(data, []byte("bert")):], "tree") })
+	for path, code := range map[string]errs.Code{bundled: errs.MemoryLimit, unknown: errs.Architecture} {
+		r := newRuntime(t, Settings{})
+		r.monitor.WithLimits(func() []memory.SystemLimit { return []memory.SystemLimit{{Name: "cgroup", Bytes: 4 << 20}} })
+		report, err := r.Verify(path, nil)
+		require.NoError(t, err)
+		require.Equal(t, code, report.Checks[1].Code)
+		numbers := report.Checks[2]
+		require.Equal(t, "numbers", numbers.Name)
+		require.Equal(t, Skipped, numbers.Status)
+		require.Contains(t, strings.Join(numbers.Detail, "\n"), "4194304 that are available (bound: cgroup)")
 	}
 }
 

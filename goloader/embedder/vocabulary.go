@@ -27,12 +27,16 @@ func textBytes(tokens gguf.ArrayView) (n int64, err error) {
 	return n, err
 }
 
-func loadTokenizer(f *gguf.File, ledger *memory.Ledger) (tokenizer.Tokenizer, error) {
+func tokenizerKind(f *gguf.File) (*tokenizer.Kind, error) {
 	name, err := f.Text("tokenizer.ggml.model", "")
 	if err != nil {
 		return nil, err
 	}
-	kind, err := tokenizer.FindKind(name)
+	return tokenizer.FindKind(name)
+}
+
+func loadTokenizer(f *gguf.File, ledger *memory.Ledger) (tokenizer.Tokenizer, error) {
+	kind, err := tokenizerKind(f)
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package embedder
 
 import (
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -21,8 +22,22 @@ type waiter struct {
 	progress  stream.Progress
 }
 
-// lookEvery is how often a caller looks whether it still wants a load that goes on for others.
+// lookEvery is how often who waits looks whether it is still wanted.
 const lookEvery = 5 * time.Millisecond
+
+// await receives from the channel, or ends with ERR_ABORTED when whoever wanted it is gone.
+func await(c <-chan struct{}, gone func() bool) error {
+	look := time.NewTicker(lookEvery)
+	defer look.Stop()
+	for !gone() {
+		select {
+		case <-c:
+			return nil
+		case <-look.C:
+		}
+	}
+	return errs.Cancelled("")
+}
 
 func (w *waiter) gone() bool { return w.cancelled != nil && w.cancelled.Load() != 0 }
 
@@ -45,39 +60,58 @@ func (ws *waiters) leave(w *waiter) (others bool) {
 	return len(ws.list) > 0
 }
 
-// report is the load's progress: it tells all, and stops the load that nobody waits for.
-func (ws *waiters) report(loaded, total int64, tensor string) {
+// gone says that nobody wants the load any more; it stops then, whoever comes later.
+func (ws *waiters) gone() bool {
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
-	wanted := false
+	if !slices.ContainsFunc(ws.list, func(w *waiter) bool { return !w.gone() }) {
+		ws.stop.Store(1)
+	}
+	return ws.stop.Load() != 0
+}
+
+// wanted is asked between a load's parts: ERR_ABORTED when nobody wants it any more.
+func (ws *waiters) wanted() error {
+	if ws.gone() {
+		return errs.Cancelled("")
+	}
+	return nil
+}
+
+// report is the load's progress: it tells all, and stops the load that nobody waits for.
+func (ws *waiters) report(loaded, total int64, tensor string) {
+	ws.tell(loaded, total, tensor)
+	ws.gone()
+}
+
+func (ws *waiters) tell(loaded, total int64, tensor string) {
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
 	for _, w := range ws.list {
 		if w.progress != nil {
 			w.progress(loaded, total, tensor)
 		}
-		wanted = wanted || !w.gone()
-	}
-	if !wanted {
-		ws.stop.Store(1)
 	}
 }
 
 // wait returns when the load is over, or with ERR_ABORTED when this caller is cancelled. The last caller sees the
 // load's end, so that nothing of it is left.
 func (m *model) wait(w *waiter) error {
-	look := time.NewTicker(lookEvery)
-	defer look.Stop()
-	for over := false; !over && !w.gone(); {
-		select {
-		case <-m.loaded:
-			over = true
-		case <-look.C:
-		}
-	}
+	err := await(m.loaded, w.gone)
 	if !m.waiters.leave(w) {
 		<-m.loaded
 	}
 	if w.gone() {
-		return errs.New(errs.Aborted, "", "the load was cancelled")
+		err = errs.Cancelled("")
 	}
-	return nil
+	return err
+}
+
+// awaitMemory waits for what others were granted to be filled, and leaves its place at the disk to them meanwhile.
+func (m *model) awaitMemory(filled <-chan struct{}) error {
+	m.disk.leave()
+	if err := await(filled, m.waiters.gone); err != nil {
+		return err
+	}
+	return m.disk.take()
 }

@@ -18,7 +18,7 @@ type Architecture struct {
 	Positions  PositionKind
 	Activation device.Activation
 	Biases     bool           // linear layers must have biases; else they may
-	Pooling    device.Pooling // when the file does not say
+	Pooling    device.Pooling // when neither the file nor its family says
 }
 
 // architectures is the table. A new post-norm encoder is one row; reference: llama.cpp src/models/bert.cpp

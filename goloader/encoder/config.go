@@ -1,6 +1,7 @@
 package encoder
 
 import (
+	"cmp"
 	"math"
 
 	"gguf-stream/device"
@@ -12,6 +13,7 @@ import (
 // Config is a model's hyperparameters, read from the file and checked.
 type Config struct {
 	Architecture *Architecture
+	Family       *Family
 	Layers       int
 	HiddenSize   int
 	Heads        int
@@ -56,15 +58,19 @@ func ReadConfig(f *gguf.File) (*Config, error) {
 	if !known {
 		return nil, errs.New(errs.Architecture, architectureKey, "architecture %q is not known here; known: %s", name, Architectures())
 	}
+	family, err := FindFamily(f)
+	if err != nil {
+		return nil, err
+	}
 	r := keyReader{file: f, prefix: name + "."}
-	c := &Config{Architecture: a,
+	c := &Config{Architecture: a, Family: family,
 		Layers:      r.count("block_count", 1, limits.Layers, 0),
 		HiddenSize:  r.count("embedding_length", 1, limits.HiddenSize, 0),
 		Heads:       r.count("attention.head_count", 1, limits.HiddenSize, 0),
 		FeedForward: r.count("feed_forward_length", 1, limits.HiddenSize, 0),
 		Context:     r.count("context_length", 2, limits.ContextTokens, 0),
 		Epsilon:     r.epsilon("attention.layer_norm_epsilon"),
-		Pooling:     device.Pooling(r.count("pooling_type", 0, 4, int(a.Pooling))),
+		Pooling:     cmp.Or(device.Pooling(r.count("pooling_type", 0, 4, 0)), family.Pooling, a.Pooling),
 	}
 	if a.Positions == RotaryPositions {
 		c.RotaryBase = r.positive("rope.freq_base", 10000)
@@ -85,9 +91,6 @@ func (c *Config) check(prefix string) error {
 	c.HeadSize = c.HiddenSize / c.Heads
 	if c.Architecture.Positions == RotaryPositions && c.HeadSize%2 != 0 {
 		return errs.New(errs.ModelKey, prefix+"attention.head_count", "rotary positions need an even head size; it is %d", c.HeadSize)
-	}
-	if c.Pooling == device.PoolNone {
-		c.Pooling = c.Architecture.Pooling
 	}
 	if _, ok := poolings[c.Pooling]; !ok {
 		return errs.New(errs.ModelKey, prefix+"pooling_type", "pooling type %d is not known here; 1 (mean), 2 (cls) and 3 (last) are", c.Pooling)

@@ -1,11 +1,16 @@
 package encoder
 
 import (
+	"fmt"
+	"maps"
+	"os"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"gguf-stream/device"
 	"gguf-stream/goloader/gguf"
 )
 
@@ -30,6 +35,27 @@ func TestFamiliesAreFoundByWhatFilesCallThem(t *testing.T) {
 	require.Equal(t, "gte-small", f.Name)
 }
 
+// TestPoolingThatTheFileDoesNotSay is the family's where that is known, else the architecture's; what the file says goes first.
+func TestPoolingThatTheFileDoesNotSay(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		said any
+		want device.Pooling
+	}{
+		{"bge-small-en-v1.5", nil, device.PoolCLS}, {"bge-small-en-v1.5", uint32(0), device.PoolCLS}, {"bge-small-en-v1.5", uint32(1), device.PoolMean},
+		{"e5-small-v2", nil, device.PoolMean}, {"another", uint32(0), device.PoolMean}, {"another", uint32(3), device.PoolLast},
+	} {
+		config, err := ReadConfig(header(t, "bert", func(w *gguf.Writer) {
+			w.Add("general.name", c.name)
+			if c.said != nil {
+				w.Add("bert.pooling_type", c.said)
+			}
+		}))
+		require.NoError(t, err)
+		require.Equal(t, c.want, config.Pooling, "%+v", c)
+	}
+}
+
 // TestNoFamilyHidesAnother: a row above must not be found in place of one below.
 func TestNoFamilyHidesAnother(t *testing.T) {
 	for i, f := range families {
@@ -41,4 +67,32 @@ func TestNoFamilyHidesAnother(t *testing.T) {
 			require.NotEmpty(t, p)
 		}
 	}
+}
+
+// familyLine is a row of families as docs/embed.md prints it.
+func familyLine(f *Family) string {
+	var prefixes, dimensions []string
+	for _, task := range slices.Sorted(maps.Keys(f.Prefixes)) {
+		prefixes = append(prefixes, fmt.Sprintf("%s `%q`", task, f.Prefixes[task]))
+	}
+	for _, d := range f.Dimensions {
+		dimensions = append(dimensions, fmt.Sprint(d))
+	}
+	cells := []string{"`" + f.Name + "`", strings.Join(prefixes, ", "), strings.Join(dimensions, ", "), PoolingName(f.Pooling), fmt.Sprint(f.MaxTokens)}
+	for i := range cells {
+		if cells[i] == "" {
+			cells[i] = "–"
+		}
+	}
+	return "| " + strings.Join(cells, " | ") + " |\n"
+}
+
+func TestDocumentListsEveryFamily(t *testing.T) {
+	document, err := os.ReadFile("../../docs/embed.md")
+	require.NoError(t, err)
+	table := "| a name that holds | prefix by task | trained dimensions | pooling | tokens |\n|---|---|---|---|---:|\n"
+	for i := range families {
+		table += familyLine(&families[i])
+	}
+	require.Contains(t, string(document), table+"\n")
 }

@@ -5,7 +5,7 @@
 //	                                               │
 //	                          Forward ◀────────────┘──▶ device.Program
 //
-//	x = norm(token + position + type 0)
+//	x = norm(token + position + type 0)         without position or type where there are none
 //	layers ×: x = norm(x + output(attention(qkv(x))));  x = norm(x + down(f(up(x))))
 //	vector = finish(pool(x))
 package encoder

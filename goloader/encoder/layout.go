@@ -17,7 +17,7 @@ type Layout struct {
 	Vocabulary int               // rows of token_embd
 	tokens     device.TensorID
 	positions  device.TensorID // or NoTensor
-	types      device.TensorID
+	types      device.TensorID // or NoTensor
 	norm       normTensors
 	layers     []layerTensors
 }
@@ -49,15 +49,20 @@ type collector struct {
 }
 
 // ReadLayout finds all tensors that the architecture needs. ERR_MODEL_TENSOR for one that is missing or has
-// another shape; tensors that no step uses are ignored.
+// another shape, ERR_ARCHITECTURE for one that asks for another forward pass.
 func ReadLayout(f *gguf.File, c *Config) (*Layout, error) {
-	g := &collector{file: f, layout: &Layout{positions: device.NoTensor}, biases: c.Architecture.Biases}
+	if err := checkSteps(f); err != nil {
+		return nil, err
+	}
+	g := &collector{file: f, layout: &Layout{positions: device.NoTensor, types: device.NoTensor}, biases: c.Architecture.Biases}
 	l, h := g.layout, int64(c.HiddenSize)
 	l.tokens = g.lookup("token_embd.weight", -1, h)
 	if c.Architecture.Positions == LearnedPositions {
 		l.positions = g.lookup("position_embd.weight", int64(c.Context), h)
 	}
-	l.types = g.lookup("token_types.weight", -1, h)
+	if _, found := f.FindTensor("token_types.weight"); found { // DistilBERT has none
+		l.types = g.lookup("token_types.weight", -1, h)
+	}
 	l.norm = g.norm("token_embd_norm", h)
 	for i := range c.Layers {
 		l.layers = append(l.layers, g.layer(fmt.Sprintf("blk.%d.", i), c))

@@ -1,6 +1,11 @@
 package encoder
 
-import "gguf-stream/goloader/errs"
+import (
+	"path"
+
+	"gguf-stream/goloader/errs"
+	"gguf-stream/goloader/gguf"
+)
 
 // checkVariant refuses keys that ask for another forward pass than the architecture's row describes: passing
 // over them would give wrong vectors in silence. Absent ones, and those that say what is done anyway, are fine.
@@ -34,4 +39,25 @@ func (r *keyReader) refuse(err error, key string, other bool) {
 	if r.err == nil {
 		r.err = err
 	}
+}
+
+// otherSteps are the tensors, as path.Match has it, of steps that are in no architecture's row.
+var otherSteps = []string{
+	"dense_*.weight", // sentence-transformers' layers behind the pooling
+	"cls.*",          // a reranker's classifier
+	"blk.*.attn_q_norm.*", "blk.*.attn_k_norm.*",
+}
+
+// checkSteps refuses tensors that ask for another forward pass, as checkVariant does keys. Any others that no step
+// uses, such as BERT's pooler, change no vector and are ignored.
+func checkSteps(f *gguf.File) error {
+	for i := range f.Tensors() {
+		t := f.Tensor(i)
+		for _, pattern := range otherSteps {
+			if match, _ := path.Match(pattern, t.Name); match {
+				return errs.At(errs.Architecture, t.Name, t.Offset, "tensor %s asks for a variant of the architecture that is not known here", t.Name)
+			}
+		}
+	}
+	return nil
 }

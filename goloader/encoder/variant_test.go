@@ -8,6 +8,7 @@ import (
 	"gguf-stream/goloader/errs"
 	"gguf-stream/goloader/gguf"
 	"gguf-stream/goloader/memory"
+	"gguf-stream/goloader/tensor"
 )
 
 // source is a file in memory.
@@ -31,6 +32,22 @@ func header(t *testing.T, arch string, add func(w *gguf.Writer)) *gguf.File {
 	require.NoError(t, err)
 	t.Cleanup(f.Close)
 	return f
+}
+
+// TestStepsAreRefused by their tensors alone, and tensors that change no vector are not.
+func TestStepsAreRefused(t *testing.T) {
+	for name, refused := range map[string]bool{
+		"dense_2.weight": true, "cls.weight": true, "cls.output.weight": true, "blk.11.attn_q_norm.weight": true, "blk.0.attn_k_norm.bias": true,
+		"pooler.dense.weight": false, "dense.weight": false, "blk.0.attn_q.weight": false, "blk.0.attn_output_norm.weight": false, "clsx": false,
+	} {
+		err := checkSteps(header(t, "bert", func(w *gguf.Writer) { w.AddTensor(name, tensor.Shape{0}, 0, 0) }))
+		if !refused {
+			require.NoError(t, err, name)
+			continue
+		}
+		require.Equal(t, errs.Architecture, errs.From(err).Code, name)
+		require.Equal(t, name, errs.From(err).Field)
+	}
 }
 
 // TestVariantsAreRefused: a key that would change the vectors is never passed over.

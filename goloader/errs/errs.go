@@ -8,6 +8,8 @@ package errs
 import (
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 )
 
 // NoOffset is the Offset of an error that concerns no place in a file.
@@ -29,15 +31,41 @@ func New(code Code, field, format string, args ...any) *Error {
 
 // At makes an error that concerns the byte at offset.
 func At(code Code, field string, offset int64, format string, args ...any) *Error {
-	return &Error{Code: code, Field: field, Offset: offset, Message: fmt.Sprintf(format, args...)}
+	return &Error{Code: code, Field: field, Offset: offset, Message: oneLine(fmt.Sprintf(format, args...))}
 }
+
+// oneLine writes characters that do not print as Go's escapes: keys and names come from files.
+func oneLine(s string) string {
+	if !strings.ContainsFunc(s, unprintable) {
+		return s
+	}
+	var b strings.Builder
+	for _, r := range s {
+		if unprintable(r) {
+			b.WriteString(strings.Trim(strconv.QuoteRune(r), "'"))
+		} else {
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
+}
+
+func unprintable(r rune) bool { return !strconv.IsPrint(r) }
 
 // Wrap is At with a cause, whose text ends the message.
 func Wrap(cause error, code Code, field string, offset int64, format string, args ...any) *Error {
 	e := At(code, field, offset, format, args...)
-	e.Message += ": " + cause.Error()
+	e.Message += ": " + oneLine(cause.Error())
 	e.Err = cause
 	return e
+}
+
+// Cancelled is what a call or a load ends with that its caller gave up.
+func Cancelled(field string) *Error { return New(Aborted, field, "the call was cancelled") }
+
+// Fault is a recovered panic as an error; field is what was under way.
+func Fault(field string, recovered any) *Error {
+	return New(InternalFault, field, "a fault of this library, please report it: %v", recovered)
 }
 
 // Kind is the code's row in Table; an unlisted code is a fault of ours.

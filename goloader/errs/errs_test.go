@@ -47,4 +47,18 @@ func TestKindsAndCauses(t *testing.T) {
 	require.Equal(t, InternalFault, From(cause).Code)
 	require.Equal(t, Internal, New("ERR_UNLISTED", "", "x").Kind())
 	require.Nil(t, From(nil))
+	require.Equal(t, "ERR_ABORTED: the call was cancelled", Cancelled("blk.0").Error())
+	require.Equal(t, "blk.0", Cancelled("blk.0").Field)
+	fault := Fault("blk.0", errors.New("index out of range"))
+	require.Equal(t, "ERR_INTERNAL: a fault of this library, please report it: index out of range", fault.Error())
+	require.Equal(t, "blk.0", fault.Field)
+}
+
+// TestMessagesAreOneLine, whatever a file calls its keys.
+func TestMessagesAreOneLine(t *testing.T) {
+	key := "a\nb\x00\x1b[2J\u2028\u202e\\ é 'c'"
+	const want = `a\nb\x00\x1b[2J\u2028\u202e\ é 'c'`
+	require.Equal(t, want+" stands twice", New(GGUFDuplicate, key, "%s stands twice", key).Message)
+	require.Equal(t, key, New(GGUFDuplicate, key, "").Field, "the name itself")
+	require.Equal(t, "reading: "+want, Wrap(errors.New(key), FileRead, "", 0, "reading").Message)
 }

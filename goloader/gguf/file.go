@@ -14,6 +14,7 @@ package gguf
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"math/bits"
 	"os"
@@ -37,6 +38,7 @@ type File struct {
 	parts     []part
 	order     binary.ByteOrder // of all parts
 	version   uint32           // of all parts
+	headers   int64            // bytes of all parts' that are read
 	dataStart int64
 	pairs     *index[pairEntry]
 	tensors   *index[tensorEntry]
@@ -68,7 +70,7 @@ func Open(path string, ledger *memory.Ledger) (*File, error) { return OpenThroug
 func OpenThrough(path string, ledger *memory.Ledger, wrap func(Source) Source) (*File, error) {
 	f := newFile(ledger)
 	f.wrap = wrap
-	if err := f.openParts(path); err != nil {
+	if err := f.changedOr(f.openParts(path)); err != nil {
 		f.Close()
 		return nil, err
 	}
@@ -112,6 +114,8 @@ func (f *File) readHeader(partIndex int) error {
 		return err
 	}
 	defer c.close()
+	c.before = f.headers
+	defer func() { f.headers += c.pos }()
 	tensors, pairs, err := c.preamble(f)
 	if err != nil {
 		return err
@@ -152,14 +156,18 @@ func (c *cursor) preamble(f *File) (tensors, pairs int64, err error) {
 	if err := c.version(f); err != nil {
 		return 0, 0, err
 	}
-	at := c.pos
+	tensorsAt := c.pos
 	if tensors, err = c.length(); err != nil {
 		return 0, 0, err
 	}
+	pairsAt := c.pos
 	if pairs, err = c.length(); err != nil {
 		return 0, 0, err
 	}
-	return tensors, pairs, c.counts(tensors, pairs, at, int64(f.tensors.count))
+	return tensors, pairs, c.counts([]count{
+		{"tensor_count", tensorsAt, tensors, limits.Tensors - int64(f.tensors.count), 4 + 4 + 4 + 8}, // other parts hold earlier ones
+		{"metadata_kv_count", pairsAt, pairs, limits.MetadataPairs, 4 + 1 + 4 + 1},
+	})
 }
 
 func (c *cursor) version(f *File) error {
@@ -181,17 +189,19 @@ func (c *cursor) version(f *File) error {
 	return nil
 }
 
-// counts refuses numbers of tensors and pairs that the rest of the file cannot hold; other parts hold earlier tensors.
-func (c *cursor) counts(tensors, pairs, at, earlier int64) error {
-	const tensorMinimum, pairMinimum = 4 + 4 + 4 + 8, 4 + 1 + 4 + 1 // v1's: the shortest of all versions
-	for _, n := range []struct {
-		what                  string
-		count, limit, minimum int64
-	}{{"tensor_count", tensors, limits.Tensors - earlier, tensorMinimum}, {"metadata_kv_count", pairs, limits.MetadataPairs, pairMinimum}} {
-		if n.count > n.limit {
-			return errs.At(errs.GGUFLimit, n.what, at, "%s is %d; at most %d are allowed", n.what, n.count, n.limit)
+// count is how many tensors or pairs follow. minimum is the fewest bytes of one, as of v1: the shortest of all versions.
+type count struct {
+	what                  string
+	at, n, limit, minimum int64
+}
+
+// counts refuses numbers that the rest of the file cannot hold.
+func (c *cursor) counts(all []count) error {
+	for _, n := range all {
+		if n.n > n.limit {
+			return errs.At(errs.GGUFLimit, n.what, n.at, "%s is %d; at most %d are allowed", n.what, n.n, n.limit)
 		}
-		if need := n.count * n.minimum; need > c.left() {
+		if need := n.n * n.minimum; need > c.left() {
 			return truncated(n.what, c.src.Size(), need-c.left())
 		}
 	}
@@ -307,8 +317,13 @@ func (f *File) Size() (n int64) {
 // Parts is the number of files.
 func (f *File) Parts() int { return len(f.parts) }
 
-// Identity is the first part's.
-func (f *File) Identity() Identity { return f.parts[0].identity }
+// Fingerprint is that of all parts.
+func (f *File) Fingerprint() (p Fingerprint) {
+	for _, part := range f.parts {
+		p = p.with(part.identity)
+	}
+	return p
+}
 
 // Pairs is the number of metadata pairs.
 func (f *File) Pairs() int { return f.pairs.count }
@@ -364,10 +379,24 @@ func (f *File) Changed() error {
 		}
 		info, err := p.file.Stat()
 		if err != nil || identityOf(p.file, info) != p.identity {
-			return errs.New(errs.FileChanged, "path", "%s changed while it was read; load it again when it is complete", p.path)
+			return errs.New(errs.FileChanged, "path", "the file changed while it was read; load it again when it is complete: %s", p.path)
 		}
 	}
 	return nil
+}
+
+// Conclude is what an operation on the file ends with: ERR_FILE_CHANGED if the file is no longer the one that was opened,
+// whatever that has caused; else err, at its place in the file.
+func (f *File) Conclude(err error) error { return f.changedOr(f.locate(err)) }
+
+// callersOwn are the kinds of errors that are no file's doing.
+var callersOwn = map[errs.Kind]bool{errs.Argument: true, errs.State: true}
+
+func (f *File) changedOr(err error) error {
+	if err != nil && callersOwn[errs.From(err).Kind()] {
+		return err
+	}
+	return cmp.Or(f.Changed(), err)
 }
 
 func (f *File) cursorAt(at int64, field string) (*cursor, error) {

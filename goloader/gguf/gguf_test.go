@@ -5,16 +5,19 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math"
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"gguf-stream/goloader/errs"
+	"gguf-stream/goloader/limits"
 	"gguf-stream/goloader/memory"
 	"gguf-stream/goloader/tensor"
 )
@@ -335,7 +338,62 @@ func TestWhatIsNoFile(t *testing.T) {
 		_, err := Open(path, ledger)
 		require.Equal(t, errs.FileOpen, errs.From(err).Code, path)
 	}
+	_, err = Open(filepath.Join(dir, strings.Repeat("x/", 1000)), ledger)
+	require.ErrorIs(t, err, fs.ErrNotExist)
+	require.Contains(t, err.Error()[:0x100], errs.From(err).Err.Error(), "the cause stands before the path")
 	require.Zero(t, ledger.Total())
+	folder, err := os.Open(dir)
+	require.NoError(t, err)
+	_, _, err = opened(folder, dir)
+	require.Equal(t, errs.FileOpen, errs.From(err).Code, "what has become a folder since it was looked at")
+	require.ErrorIs(t, folder.Close(), fs.ErrClosed)
+}
+
+// TestCountsAreRefusedAtTheirPlace, those of the tensors less what earlier parts have.
+func TestCountsAreRefusedAtTheirPlace(t *testing.T) {
+	for _, c := range []struct {
+		field          string
+		tensors, pairs uint64
+		at             int64
+	}{{"tensor_count", limits.Tensors + 1, 0, 8}, {"metadata_kv_count", 0, limits.MetadataPairs + 1, 16}} {
+		_, err := openBytes(t, &memSource{data: NewWriter().HeaderWithCounts(c.tensors, c.pairs)})
+		e := errs.From(err)
+		require.Equal(t, []any{errs.GGUFLimit, c.field, c.at}, []any{e.Code, e.Field, e.Offset})
+	}
+	ledger, err := memory.NewLedger()
+	require.NoError(t, err)
+	first := splitParts(t, t.TempDir(), func(*Writer) {})
+	second := append(NewWriter().HeaderWithCounts(limits.Tensors, 0), make([]byte, limits.Tensors*20)...)
+	require.NoError(t, os.WriteFile(partPaths(first)[1], second, 0o600))
+	_, err = Open(first, ledger)
+	require.Equal(t, errs.GGUFLimit, errs.From(err).Code, "%v", err)
+}
+
+// TestPartsAreCounted: one too many is refused by its number, not by the name that is missing.
+func TestPartsAreCounted(t *testing.T) {
+	w := NewWriter()
+	w.Add(splitCount, uint16(limits.SplitParts+1))
+	path := filepath.Join(t.TempDir(), fmt.Sprintf("m-00001-of-%05d.gguf", limits.SplitParts+1))
+	require.NoError(t, os.WriteFile(path, w.Header(), 0o600))
+	ledger, err := memory.NewLedger()
+	require.NoError(t, err)
+	_, err = Open(path, ledger)
+	require.Contains(t, errs.From(err).Message, "1025 parts; at most 1024")
+}
+
+func TestTensorsThatShareAByteAreRefused(t *testing.T) {
+	for at, want := range map[int64]errs.Code{3: errs.GGUFTensor, 4: ""} {
+		_, err := openBytes(t, &memSource{data: tweak(func(w *Writer) {
+			w.Add(alignmentKey, uint32(1))
+			w.AddTensorAt("a", tensor.Shape{1}, 0, 0)
+			w.AddTensorAt("b", tensor.Shape{1}, 0, at)
+		})()})
+		if want == "" {
+			require.NoError(t, err)
+		} else {
+			require.Equal(t, want, errs.From(err).Code)
+		}
+	}
 }
 
 // splitParts writes a model in two parts.
@@ -371,6 +429,10 @@ func TestSplitFiles(t *testing.T) {
 	require.Equal(t, 1, b.Part)
 	require.NoError(t, f.ReadTensor(&b, 0, make([]byte, 16)))
 	require.NoError(t, f.Changed())
+	require.NoError(t, os.Truncate(f.parts[1].path, f.parts[1].src.Size()-1))
+	err = f.Changed()
+	require.Equal(t, errs.FileChanged, errs.From(err).Code)
+	require.Contains(t, err.Error(), "m-00002-of-00002.gguf")
 	f.Close()
 	for name, second := range map[string]func(w *Writer){"wrong number": part(7, "b"), "no number": func(w *Writer) { w.AddTensor("b", tensor.Shape{4}, 0, 16) },
 		"tensor missing": func(w *Writer) { w.Add(splitNo, uint16(1)) }, "another count": func(w *Writer) { w.Add(splitNo, uint16(1)); w.Add(splitCount, uint16(3)) },
@@ -429,6 +491,26 @@ func TestHeadersAreBounded(t *testing.T) {
 	e := errs.From(err)
 	require.Equal(t, errs.GGUFLimit, e.Code)
 	require.Greater(t, e.Offset, int64(hole))
+	require.Zero(t, ledger.Total())
+}
+
+// TestHeadersOfAllPartsAreBoundedTogether: none alone is too long.
+func TestHeadersOfAllPartsAreBoundedTogether(t *testing.T) {
+	const hole = limits.HeaderBytes * 2 / 3
+	dir := t.TempDir()
+	for i, pairs := range []uint64{3, 3 + 1} { // behind the second's hole another pair, for which it is read on
+		w := NewWriter()
+		w.Add(splitNo, uint16(i))
+		w.Add(splitCount, uint16(2))
+		w.AddRaw("k", uint32(String), u64(hole))
+		path := filepath.Join(dir, fmt.Sprintf("m-%05d-of-00002.gguf", i+1))
+		require.NoError(t, os.WriteFile(path, w.HeaderWithCounts(0, pairs), 0o600))
+		require.NoError(t, os.Truncate(path, hole+4096))
+	}
+	ledger, err := memory.NewLedger()
+	require.NoError(t, err)
+	_, err = Open(filepath.Join(dir, "m-00001-of-00002.gguf"), ledger)
+	require.Equal(t, errs.GGUFLimit, errs.From(err).Code, "%v", err)
 	require.Zero(t, ledger.Total())
 }
 

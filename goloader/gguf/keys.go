@@ -6,8 +6,8 @@ import (
 	"gguf-stream/goloader/errs"
 )
 
-// Locate gives an error that names a key or a tensor of the file, but no place, that one's offset.
-func (f *File) Locate(err error) error {
+// locate gives an error that names a key or a tensor of the file, but no place, that one's offset.
+func (f *File) locate(err error) error {
 	var e *errs.Error
 	if !errors.As(err, &e) || e.Offset != errs.NoOffset || e.Field == "" {
 		return err

@@ -14,6 +14,7 @@ import (
 // file are left, and every length is compared with them before anything is read or allocated.
 type cursor struct {
 	src    Source
+	before int64 // bytes of earlier parts' headers
 	order  binary.ByteOrder
 	wide   bool // lengths and dimensions are u64 (v2, v3) or u32 (v1)
 	pos    int64
@@ -43,8 +44,8 @@ func (c *cursor) next(n int) ([]byte, error) {
 		return nil, truncated(c.field, c.src.Size(), int64(n)-c.left())
 	}
 	if c.pos < c.start || c.pos+int64(n) > c.start+int64(c.filled) {
-		if c.pos > limits.HeaderBytes {
-			return nil, errs.At(errs.GGUFLimit, c.field, c.pos, "the header reaches offset %d; at most %d bytes are allowed", c.pos, limits.HeaderBytes)
+		if c.before+c.pos > limits.HeaderBytes {
+			return nil, errs.At(errs.GGUFLimit, c.field, c.pos, "the header reaches offset %d, with those of earlier parts %d bytes; at most %d are allowed", c.pos, c.before+c.pos, limits.HeaderBytes)
 		}
 		size := min(int64(len(c.window)), c.left())
 		if err := readFull(c.src, c.window[:size], c.pos, c.field); err != nil {

@@ -1,9 +1,12 @@
 package gguf
 
 import (
+	"encoding/binary"
 	"errors"
 	"io"
+	"io/fs"
 	"os"
+	"strings"
 	"syscall"
 
 	"gguf-stream/goloader/errs"
@@ -22,6 +25,17 @@ type Identity struct {
 	Size, MTimeNs int64
 }
 
+// Fingerprint is the identities of all parts of a file, one behind another: a key of maps.
+type Fingerprint string
+
+func (p Fingerprint) with(id Identity) Fingerprint {
+	b, _ := binary.Append(nil, binary.LittleEndian, id)
+	return p + Fingerprint(b)
+}
+
+// StartsWith says whether the parts of o are the first ones of p. A name may promise more parts than the file has.
+func (p Fingerprint) StartsWith(o Fingerprint) bool { return strings.HasPrefix(string(p), string(o)) }
+
 type osFile struct {
 	*os.File
 	size int64
@@ -33,20 +47,37 @@ func (f osFile) Size() int64 { return f.size }
 func openFile(path string) (osFile, Identity, error) {
 	info, err := os.Stat(path)
 	if err != nil {
-		return osFile{}, Identity{}, errs.Wrap(err, errs.FileOpen, "path", errs.NoOffset, "cannot open the model file")
+		return osFile{}, Identity{}, cannotOpen(path, err)
 	}
 	if !info.Mode().IsRegular() {
-		return osFile{}, Identity{}, errs.New(errs.FileOpen, "path", "%s is no regular file (%s); name a .gguf file", path, info.Mode().Type())
+		return osFile{}, Identity{}, errs.New(errs.FileOpen, "path", "no regular file (%s); name a .gguf file: %s", info.Mode().Type(), path)
 	}
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
-		return osFile{}, Identity{}, errs.Wrap(err, errs.FileOpen, "path", errs.NoOffset, "cannot open the model file")
+		return osFile{}, Identity{}, cannotOpen(path, err)
 	}
-	if info, err = f.Stat(); err != nil || !info.Mode().IsRegular() {
+	return opened(f, path)
+}
+
+// opened looks again: what stood at path may have been replaced since it was looked at.
+func opened(f *os.File, path string) (osFile, Identity, error) {
+	info, err := f.Stat()
+	if err != nil || !info.Mode().IsRegular() {
 		f.Close()
-		return osFile{}, Identity{}, errs.New(errs.FileOpen, "path", "%s was replaced while it was opened", path)
+		return osFile{}, Identity{}, errs.New(errs.FileOpen, "path", "the file was replaced while it was opened: %s", path)
 	}
 	return osFile{f, info.Size()}, identityOf(f, info), nil
+}
+
+// cannotOpen says why before it says what: a long path would push the cause out of the message where that is cut.
+func cannotOpen(path string, err error) error {
+	var of *fs.PathError
+	if errors.As(err, &of) {
+		err = of.Err
+	}
+	e := errs.New(errs.FileOpen, "path", "cannot open the model file: %v: %s", err, path)
+	e.Err = err
+	return e
 }
 
 func identityOf(f *os.File, info os.FileInfo) Identity {
@@ -55,13 +86,21 @@ func identityOf(f *os.File, info os.FileInfo) Identity {
 	return id
 }
 
-// Identify is the identity of the file at path.
-func Identify(path string) (Identity, error) {
-	f, id, err := openFile(path)
-	if err == nil {
+// Identify is the fingerprint of the file at path with all parts that its name promises, up to the first that cannot be
+// opened: opening the file says why, if it has that part.
+func Identify(path string) (p Fingerprint, err error) {
+	for i, part := range partPaths(path) {
+		f, id, err := openFile(part)
+		if i > 0 && err != nil {
+			return p, nil
+		}
+		if err != nil {
+			return "", err
+		}
 		f.Close()
+		p = p.with(id)
 	}
-	return id, err
+	return p, nil
 }
 
 // readFull fills dst from offset on. field names what is read, for the error.

@@ -2,6 +2,7 @@ package gguf
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 
 	"gguf-stream/goloader/errs"
@@ -38,16 +39,15 @@ func (f *File) openFurtherParts(path string, count uint64) error {
 	if err != nil {
 		return err
 	}
-	// no regular expression: the package is not worth its 266 KB in each file that is published
-	prefix, named := strings.CutSuffix(path, fmt.Sprintf("-00001-of-%05d.gguf", count))
-	if err := checkFirstPart(named, no, count); err != nil {
-		return f.Locate(err)
+	paths := partPaths(path)
+	if err := checkFirstPart(uint64(len(paths)) == count, no, count); err != nil {
+		return f.locate(err)
 	}
-	for i := 2; i <= int(count); i++ {
-		if err := f.openPart(fmt.Sprintf("%s-%05d-of-%05d.gguf", prefix, i, count)); err != nil {
+	for i := 1; i < len(paths); i++ {
+		if err := f.openPart(paths[i]); err != nil {
 			return err
 		}
-		if err := f.readHeader(i - 1); err != nil {
+		if err := f.readHeader(i); err != nil {
 			return err
 		}
 	}
@@ -55,7 +55,24 @@ func (f *File) openFurtherParts(path string, count uint64) error {
 	if err == nil && total != uint64(f.tensors.count) {
 		err = errs.New(errs.GGUFSplit, splitTensors, "the parts hold %d tensors, but %s says %d", f.tensors.count, splitTensors, total)
 	}
-	return f.Locate(err)
+	return f.locate(err)
+}
+
+// partPaths are the paths of all parts that the name of a first part promises, or path alone.
+func partPaths(path string) []string {
+	// no regular expression: the package is not worth its 266 KB in each file that is published
+	const first, digits, end = "-00001-of-", "00000", ".gguf"
+	number := max(len(path)-len(digits+end), 0)
+	prefix, named := strings.CutSuffix(path[:number], first)
+	count, err := strconv.ParseUint(strings.TrimSuffix(path[number:], end), 10, 32)
+	if !named || err != nil || count > limits.SplitParts {
+		return []string{path}
+	}
+	paths := []string{path}
+	for i := uint64(2); i <= count; i++ {
+		paths = append(paths, fmt.Sprintf("%s-%05d-of-%05d%s", prefix, i, count, end))
+	}
+	return paths
 }
 
 func checkFirstPart(named bool, no, count uint64) error {

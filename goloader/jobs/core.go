@@ -268,7 +268,7 @@ func (j *job) finish(err error) {
 // recover is deferred at the top of every goroutine that holds a job.
 func (j *job) recover() {
 	if e := recover(); e != nil {
-		j.finish(errs.New(errs.InternalFault, "", "a fault of this library, please report it: %v", e))
+		j.finish(errs.Fault("", e))
 	}
 }
 
@@ -300,7 +300,10 @@ func (j *job) ids(n int64) ([]uint32, error) { return outputOf[uint32](j, n) }
 // outputOf makes the memory of a result of n numbers of four bytes.
 func outputOf[T float32 | uint32](j *job, n int64) ([]T, error) {
 	b, err := j.Output(n * 4)
-	return unsafe.Slice((*T)(unsafe.Pointer(unsafe.SliceData(b))), int(n)), err
+	if err != nil {
+		return nil, err // before the slice: one of nil and a length panics
+	}
+	return unsafe.Slice((*T)(unsafe.Pointer(unsafe.SliceData(b))), int(n)), nil
 }
 
 // SplitTexts views the texts that stand one after another in all, each ending at its number in ends.

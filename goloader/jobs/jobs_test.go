@@ -1,6 +1,7 @@
 package jobs
 
 import (
+	"bytes"
 	"encoding/json"
 	"path/filepath"
 	"testing"
@@ -84,4 +85,21 @@ func TestOutputIsRefusedBeforeItIsMade(t *testing.T) {
 	require.Contains(t, err.Error(), "3000000000")
 	require.NoError(t, do(t, core, &fakeCall{kind: Output, request: []byte(`{"bytes":100}`)}))
 	require.Zero(t, core.Runtime().Ledger().Counters().Reserved.Load())
+}
+
+// TestOutputThatCannotBeMade is the caller's error, whatever the job: fakeCall gives at most 1 MiB.
+func TestOutputThatCannotBeMade(t *testing.T) {
+	core := newCore(t)
+	model, file := open(t, core, Open, 1), open(t, core, FileOpen, 1)
+	const texts = 1000 // vectors of 384
+	many := &fakeCall{kind: Embed, handle: model, texts: make([]byte, texts)}
+	for i := range texts {
+		many.texts[i] = 'a'
+		many.ends = append(many.ends, uint64(i+1))
+	}
+	long := &fakeCall{kind: Tokenize, handle: model, texts: bytes.Repeat([]byte("a "), 1<<18), ends: []uint64{1 << 19}}
+	for _, c := range []*fakeCall{many, long, {kind: FileLoad, handle: file, request: []byte(`{"tensor":"token_embd.weight"}`)}} {
+		require.Equal(t, errs.MemoryAllocation, code(do(t, core, c)), "kind %d", c.kind)
+	}
+	require.NoError(t, do(t, core, &fakeCall{kind: End, owner: 1}))
 }

@@ -23,13 +23,14 @@ const (
 	MetadataPairs = 1 << 20
 	// Tensors of all parts: the largest mixture-of-experts models have a few thousand.
 	Tensors = 1 << 16
-	// HeaderBytes: everything before the data; vocabularies of 262,144 tokens with merges take 20 MB. It bounds the time a
-	// header can cost: a sparse file holds terabytes of it for nothing.
+	// HeaderBytes: everything before the data, of all parts; vocabularies of 262,144 tokens with merges take 20 MB. It bounds
+	// the time a header can cost: a sparse file holds terabytes of it for nothing.
 	HeaderBytes = 128 << 20
 	// KeyBytes is the format's own convention.
 	KeyBytes = 1<<16 - 1
 	// KeptStringBytes: strings that are copied into memory (names, descriptions); longer ones are refused when asked for.
-	KeptStringBytes = 1 << 20
+	// As JSON control characters are six times as long, and the copies on the way are many: 1 MiB of them took 25 MB.
+	KeptStringBytes = 1 << 18
 	// ArrayElements: 262,144 tokens and about 515,000 merges are real.
 	ArrayElements = 1 << 24
 	// ArrayDepth: no real file nests arrays at all.

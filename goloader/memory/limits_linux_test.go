@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 )
 
 func write(t *testing.T, path, text string) {
@@ -42,4 +43,19 @@ func TestSystemLimitsFromFiles(t *testing.T) {
 	write(t, v1+"sys/fs/cgroup/memory/memory.usage_in_bytes", "500\n")
 	require.EqualValues(t, 0, bound(systemLimits(v1), "cgroup"))
 	require.EqualValues(t, -1, bound(systemLimits(t.TempDir()+"/"), "cgroup"))
+}
+
+// TestAddressSpaceIsLessWhatIsMapped: a limit that nobody reaches is set for the test's own process.
+func TestAddressSpaceIsLessWhatIsMapped(t *testing.T) {
+	var was unix.Rlimit
+	require.NoError(t, unix.Getrlimit(unix.RLIMIT_AS, &was))
+	const limit, pages = 1 << 60, 1000
+	if was.Max < limit {
+		t.Skip("not run: the address space is limited already")
+	}
+	require.NoError(t, unix.Setrlimit(unix.RLIMIT_AS, &unix.Rlimit{Cur: limit, Max: was.Max}))
+	defer func() { require.NoError(t, unix.Setrlimit(unix.RLIMIT_AS, &was)) }()
+	root := t.TempDir() + "/"
+	write(t, root+"proc/self/statm", "1000 9 9 9 0 9 0\n")
+	require.EqualValues(t, limit-pages*os.Getpagesize(), bound(systemLimits(root), "RLIMIT_AS"))
 }

@@ -128,19 +128,29 @@ func TestGrantsThatAreNotFilledAreTakenOffWhatTheSystemLeaves(t *testing.T) {
 	require.EqualValues(t, 400, l.Counters().System.Load(), "what JavaScript sees")
 	require.False(t, m.CanAllocate(401, 0))
 
-	second := make(chan error)
+	_, err = m.TryAllocate(500, 0, "activations")
+	require.Equal(t, errs.MemoryLimit, errs.From(err).Code, "who does not wait is refused at once")
+	for limit, bytes := range map[int64]int64{1000: 401, 0: 1001} {
+		_, err = m.Allocate(bytes, limit, "hopeless", nil)
+		require.Equal(t, errs.MemoryLimit, errs.From(err).Code, "who waits, too, where that would not help")
+	}
+	_, err = m.Allocate(500, 0, "cancelled", func(<-chan struct{}) error { return errs.Cancelled("cancelled") })
+	require.Equal(t, errs.Aborted, errs.From(err).Code)
+
+	waits, second := make(chan struct{}), make(chan error)
 	go func() {
-		grant, err := m.TryAllocate(500, 0, "second")
+		grant, err := m.Allocate(500, 0, "second", func(filled <-chan struct{}) error {
+			close(waits)
+			<-filled
+			return nil
+		})
 		if err == nil {
 			grant.Release()
 		}
 		second <- err
 	}()
-	select {
-	case err := <-second:
-		t.Fatal("granted or refused before it is known what the first one leaves:", err)
-	case <-time.After(20 * time.Millisecond):
-	}
+	<-waits
+	require.EqualValues(t, 600, l.Counters().Reserved.Load(), "who waits holds nothing")
 	written.Store(300) // the first one needed less in the end
 	first.Filled()
 	require.NoError(t, <-second)
@@ -148,4 +158,33 @@ func TestGrantsThatAreNotFilledAreTakenOffWhatTheSystemLeaves(t *testing.T) {
 	require.Zero(t, l.Counters().Reserved.Load())
 	_, err = m.TryAllocate(701, 0, "third")
 	require.Equal(t, errs.MemoryLimit, errs.From(err).Code)
+}
+
+// TestGrantsAtOnceSeeEachOther: while one request looks at the system another comes, and both cannot have what is left.
+func TestGrantsAtOnceSeeEachOther(t *testing.T) {
+	var looks atomic.Int64
+	another := make(chan struct{})
+	m := ForNodejs(newLedger(t)).WithLimits(func() []SystemLimit {
+		switch looks.Add(1) {
+		case 1:
+			select {
+			case <-another: // nothing has kept it out
+			case <-time.After(50 * time.Millisecond):
+			}
+		case 2:
+			close(another)
+		}
+		return []SystemLimit{{"cgroup", 100}}
+	})
+	var granted atomic.Int64
+	var wg sync.WaitGroup
+	for range 2 {
+		wg.Go(func() {
+			if _, err := m.TryAllocate(60, 0, "x"); err == nil {
+				granted.Add(60)
+			}
+		})
+	}
+	wg.Wait()
+	require.EqualValues(t, 60, granted.Load())
 }

@@ -14,20 +14,19 @@ import (
 // and go. Grants are counted on the ledger's page.
 //
 // The system counts pages when they are written to, so that what others were granted and have not filled is
-// taken off what it leaves. Meanwhile their pages are counted twice: who would be refused for that waits.
+// taken off what it leaves. Meanwhile their pages are counted twice: who can wait is not refused for that.
 type Monitor struct {
 	ledger   *Ledger
 	limits   func() []SystemLimit // the seam for tests
-	mu       sync.Mutex           // of TryAllocate
-	filled   *sync.Cond           // unfilled has become less
+	mu       sync.Mutex           // of grants
+	filled   chan struct{}        // closed, and another made, when unfilled becomes less
 	unfilled atomic.Int64         // bytes of grants; changed under mu
 }
 
 // ForNodejs is MemoryMonitor.forNodejs(): 2 GiB unless an option lifts it, less where the system has less.
 func ForNodejs(ledger *Ledger) *Monitor {
 	ledger.page.Budget.Store(limits.DefaultBudgetBytes)
-	m := &Monitor{ledger: ledger, limits: SystemLimits}
-	m.filled = sync.NewCond(&m.mu)
+	m := &Monitor{ledger: ledger, limits: SystemLimits, filled: make(chan struct{})}
 	m.Look()
 	return m
 }
@@ -58,13 +57,14 @@ func orDefault(limit int64) int64 {
 // Look asks the system for its tightest bound, takes off what is granted and not filled, and notes the rest on the
 // page, where C reads it for JavaScript.
 func (m *Monitor) Look() SystemLimit {
+	unfilled := m.unfilled.Load() // first: what is filled while we look is counted twice, not left out
 	tightest := SystemLimit{"none", math.MaxInt64}
 	for _, l := range m.limits() {
 		if l.Bytes < tightest.Bytes {
 			tightest = l
 		}
 	}
-	tightest.Bytes -= m.unfilled.Load()
+	tightest.Bytes -= unfilled
 	m.ledger.page.System.Store(tightest.Bytes)
 	return tightest
 }
@@ -75,31 +75,50 @@ func (m *Monitor) CanAllocate(bytes, limit int64) bool {
 	return bytes <= available
 }
 
-// TryAllocate reserves bytes for what, or refuses with ERR_MEMORY_LIMIT naming both figures. Who holds a grant that
-// is not filled must not ask for another.
+// TryAllocate reserves bytes for what, or refuses at once with ERR_MEMORY_LIMIT naming both figures.
 func (m *Monitor) TryAllocate(bytes, limit int64, what string) (*Grant, error) {
+	grant, _, err := m.try(bytes, limit, what)
+	return grant, err
+}
+
+// Allocate is TryAllocate for who can wait: while it is refused only for others' pages that are counted twice, it calls
+// wait, which returns when filled is closed, or with the error to give up with. Who holds a grant that is not filled
+// must not wait: two would for each other.
+func (m *Monitor) Allocate(bytes, limit int64, what string, wait func(filled <-chan struct{}) error) (*Grant, error) {
+	for {
+		grant, filled, err := m.try(bytes, limit, what)
+		if filled == nil {
+			return grant, err
+		}
+		if err := wait(filled); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// try grants or refuses; filled is nil unless waiting for it may help.
+func (m *Monitor) try(bytes, limit int64, what string) (grant *Grant, filled <-chan struct{}, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	reserved := &m.ledger.page.Reserved // JavaScript's are counted there, too, at any time (gs_reserve)
-	fits := reserved.Add(bytes) <= orDefault(limit)
-	for fits && bytes > m.Look().Bytes {
-		if fits = m.unfilled.Load() > 0; fits {
-			m.filled.Wait()
-		}
+	allowed := reserved.Add(bytes) <= orDefault(limit)
+	left := m.Look().Bytes
+	if allowed && bytes <= left {
+		m.unfilled.Add(bytes)
+		m.ledger.page.System.Add(-bytes)
+		return &Grant{monitor: m, bytes: bytes}, nil, nil
 	}
-	if !fits {
-		reserved.Add(-bytes)
-		available, bound := m.Available(limit)
-		return nil, errs.New(errs.MemoryLimit, what,
-			"%s needs %d bytes, but only %d are available (bound: %s); raise memoryLimit, free memory, or use a smaller model",
-			what, bytes, available, bound)
+	reserved.Add(-bytes)
+	if allowed && bytes <= left+m.unfilled.Load() {
+		filled = m.filled
 	}
-	m.unfilled.Add(bytes)
-	m.ledger.page.System.Add(-bytes)
-	return &Grant{monitor: m, bytes: bytes}, nil
+	available, bound := m.Available(limit)
+	return nil, filled, errs.New(errs.MemoryLimit, what,
+		"%s needs %d bytes, but only %d are available (bound: %s); raise memoryLimit, free memory, or use a smaller model",
+		what, bytes, available, bound)
 }
 
-// Grant is bytes that TryAllocate has reserved.
+// Grant is bytes that are reserved.
 type Grant struct {
 	monitor          *Monitor
 	bytes            int64
@@ -112,7 +131,8 @@ func (g *Grant) Filled() {
 		g.monitor.mu.Lock()
 		defer g.monitor.mu.Unlock()
 		g.monitor.unfilled.Add(-g.bytes)
-		g.monitor.filled.Broadcast()
+		close(g.monitor.filled)
+		g.monitor.filled = make(chan struct{})
 	})
 }
 

@@ -54,16 +54,8 @@ type Target struct {
 type Progress func(loaded, total int64, tensor string)
 
 // Load streams the targets in the order of the file. cancelled (may be nil) is looked at between
-// chunks; progress may be nil. ERR_FILE_CHANGED, whatever was wrong with what was read, of a file that has changed.
+// chunks; progress may be nil. Whether the file has changed meanwhile is the caller's question (gguf.File.Conclude).
 func (l *StreamingGGUFLoader) Load(targets []Target, cancelled *atomic.Uint32, progress Progress) error {
-	err := l.load(targets, cancelled, progress)
-	if err != nil && errs.From(err).Code == errs.Aborted {
-		return err
-	}
-	return cmp.Or(l.file.Changed(), err)
-}
-
-func (l *StreamingGGUFLoader) load(targets []Target, cancelled *atomic.Uint32, progress Progress) error {
 	order := slices.Clone(targets)
 	slices.SortFunc(order, func(a, b Target) int {
 		return cmp.Or(cmp.Compare(a.Info.Part, b.Info.Part), cmp.Compare(a.Info.Offset, b.Info.Offset))
@@ -129,7 +121,7 @@ func (l *StreamingGGUFLoader) Survey(info gguf.TensorInfo, cancelled *atomic.Uin
 func each(ahead *readAhead, name string, cancelled *atomic.Uint32, fn func(*TensorChunk) error) error {
 	for {
 		if cancelled != nil && cancelled.Load() != 0 {
-			return errs.New(errs.Aborted, name, "the load was cancelled")
+			return errs.Cancelled(name)
 		}
 		c, err := ahead.Next()
 		if errors.Is(err, io.EOF) {

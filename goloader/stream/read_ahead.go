@@ -74,7 +74,7 @@ func (a *readAhead) run(file *gguf.File, infos []gguf.TensorInfo) {
 func (s *TensorStream) readGuarded(c *readChunk) (err error) {
 	defer func() {
 		if e := recover(); e != nil {
-			err = errs.New(errs.InternalFault, s.info.Name, "a fault of this library, please report it: %v", e)
+			err = errs.Fault(s.info.Name, e)
 		}
 	}()
 	return s.read(&c.TensorChunk, c.buffer)

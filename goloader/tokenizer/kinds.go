@@ -12,8 +12,9 @@ import "gguf-stream/goloader/errs"
 
 // Tokenizer is one of the kinds below. Encode may be called from several goroutines.
 type Tokenizer interface {
-	// Encode appends a text's ids to dst, special tokens added. total is the number of ids before
-	// truncation; without CountAll it may be only a number over MaxTokens. ERR_TOO_LONG with Truncate false.
+	// Encode appends a text's ids to dst, special tokens added; room for as many as Count says is enough.
+	// total is the number of ids before truncation; without CountAll it may be only a number over MaxTokens.
+	// ERR_TOO_LONG with Truncate false.
 	Encode(dst []uint32, text []byte, o Options, s *Scratch) (ids []uint32, total int, err error)
 	Len() int
 	// Text is a token as the vocabulary has it.

@@ -18,6 +18,7 @@ type Scratch struct {
 	marks      []markedRune
 	ends       [limits.WordCharacters + 1]uint16
 	hashes     [limits.WordCharacters + 1]uint64
+	pieces     [limits.WordCharacters]uint32 // of the word, each of a character at least
 }
 
 type markedRune struct {
@@ -72,7 +73,7 @@ func (n *normalizer) ascii(b byte) {
 		}
 		fallthrough
 	default:
-		n.appendByte(b)
+		n.append(rune(b))
 	}
 }
 
@@ -190,14 +191,6 @@ func (n *normalizer) split(r rune) {
 func (n *normalizer) append(r rune) {
 	if n.s.characters <= limits.WordCharacters {
 		n.s.bytes += utf8.EncodeRune(n.s.word[n.s.bytes:], r)
-	}
-	n.s.characters++
-}
-
-func (n *normalizer) appendByte(b byte) {
-	if n.s.characters <= limits.WordCharacters {
-		n.s.word[n.s.bytes] = b
-		n.s.bytes++
 	}
 	n.s.characters++
 }

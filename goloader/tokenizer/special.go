@@ -13,19 +13,20 @@ import (
 // vocabulary does before it normalises. A place in a text costs at most limits.SpecialTokenBytes steps,
 // however many special tokens a file has.
 type specials struct {
-	vocab *Vocabulary
-	first [256]bool // the bytes that one can begin with
-	ids   []uint32  // in the order of their texts
+	vocab  *Vocabulary
+	marked bool      // the vocabulary's words, user-defined ones among them, begin with phantomSpace
+	first  [256]bool // the bytes that one can begin with
+	ids    []uint32  // in the order of their texts
 }
 
 // newSpecials collects control, unknown and user-defined tokens. Two of one text are refused.
-func newSpecials(v *Vocabulary) (*specials, error) {
-	s := &specials{vocab: v}
+func newSpecials(v *Vocabulary, marked bool) (*specials, error) {
+	s := &specials{vocab: v, marked: marked}
 	for id := range uint32(v.count) {
 		if t := v.types[id]; t != Control && t != Unknown && t != UserDefined {
 			continue
 		}
-		text := v.Text(id)
+		text := s.text(id)
 		if len(text) > limits.SpecialTokenBytes || len(s.ids) == limits.SpecialTokens {
 			return nil, errs.New(errs.TokenizerVocab, typeKey, "special token %d has %d bytes; at most %d bytes and %d special tokens are possible",
 				id, len(text), limits.SpecialTokenBytes, limits.SpecialTokens)
@@ -35,13 +36,22 @@ func newSpecials(v *Vocabulary) (*specials, error) {
 			s.first[text[0]] = true
 		}
 	}
-	slices.SortStableFunc(s.ids, func(a, b uint32) int { return bytes.Compare(v.Text(a), v.Text(b)) })
+	slices.SortStableFunc(s.ids, func(a, b uint32) int { return bytes.Compare(s.text(a), s.text(b)) })
 	for i := 1; i < len(s.ids); i++ {
-		if a, b := s.ids[i-1], s.ids[i]; bytes.Equal(v.Text(a), v.Text(b)) {
-			return nil, errs.New(errs.TokenizerVocab, vocabKey, "tokens %d and %d are the same: %q", a, b, v.Text(a))
+		if a, b := s.ids[i-1], s.ids[i]; bytes.Equal(s.text(a), s.text(b)) {
+			return nil, errs.New(errs.TokenizerVocab, vocabKey, "tokens %d and %d are the same: %q", a, b, s.text(a))
 		}
 	}
 	return s, nil
+}
+
+// text is a special token as texts spell it: converters mark user-defined tokens as they mark words, and no others.
+func (s *specials) text(id uint32) []byte {
+	text := s.vocab.Text(id)
+	if s.marked && s.vocab.types[id] == UserDefined {
+		text = bytes.TrimPrefix(text, phantomSpace)
+	}
+	return text
 }
 
 // next finds the first special token in text: its place, its id, its length; at = len(text) if none.
@@ -61,7 +71,7 @@ func (s *specials) next(text []byte) (at int, id uint32, size int) {
 func (s *specials) longest(text []byte) (id uint32, size int) {
 	lo, hi := 0, len(s.ids)
 	for n := 0; lo < hi; n++ {
-		if len(s.vocab.Text(s.ids[lo])) == n {
+		if len(s.text(s.ids[lo])) == n {
 			id, size = s.ids[lo], n
 			lo++
 		}
@@ -69,8 +79,8 @@ func (s *specials) longest(text []byte) (id uint32, size int) {
 			break
 		}
 		from := lo
-		lo += sort.Search(hi-from, func(i int) bool { return s.vocab.Text(s.ids[from+i])[n] >= text[n] })
-		hi = from + sort.Search(hi-from, func(i int) bool { return s.vocab.Text(s.ids[from+i])[n] > text[n] })
+		lo += sort.Search(hi-from, func(i int) bool { return s.text(s.ids[from+i])[n] >= text[n] })
+		hi = from + sort.Search(hi-from, func(i int) bool { return s.text(s.ids[from+i])[n] > text[n] })
 	}
 	return id, size
 }

@@ -140,11 +140,10 @@ func step(h uint64, b byte) uint64 { return (h ^ uint64(b)) * fnvPrime }
 // mix folds the hash: FNV's low bits alone are weak.
 func mix(h uint64) uint32 { return uint32(h>>32) ^ uint32(h) }
 
-// piece of a token: its bytes without the marker, and whether it continues a word. ok is false for
-// tokens that are no pieces.
-type pieceFunc func(id uint32, text []byte) (piece []byte, continuation, ok bool)
+// pieceFunc takes a token's text apart: its bytes without the mark, and whether it continues a word.
+type pieceFunc func(text []byte) (piece []byte, continuation bool)
 
-// index builds the hash table, at most half full. Two equal pieces are refused.
+// index builds the hash table of all tokens but control and unknown ones, at most half full. Two equal pieces are refused.
 func (v *Vocabulary) index(piece pieceFunc) error {
 	size := tableSlots(int64(v.count))
 	r, err := v.ledger.Allocate(memory.Vocab, size*8)
@@ -153,8 +152,8 @@ func (v *Vocabulary) index(piece pieceFunc) error {
 	}
 	v.regions[2], v.table = r, memory.Slice[slot](r, 0, size)
 	for id := range uint32(v.count) {
-		p, continuation, ok := piece(id, v.Text(id))
-		if !ok || len(p) == 0 {
+		p, continuation := piece(v.Text(id))
+		if t := v.types[id]; t == Control || t == Unknown || len(p) == 0 {
 			continue
 		}
 		h := v.start(continuation)
@@ -196,7 +195,7 @@ func (v *Vocabulary) lookup(hash uint32, p []byte, continuation bool, piece piec
 			continue
 		}
 		id := s.key>>1 - 1
-		if q, _, _ := piece(id, v.Text(id)); bytes.Equal(p, q) {
+		if q, _ := piece(v.Text(id)); bytes.Equal(p, q) {
 			return id, true
 		}
 	}

@@ -2,6 +2,7 @@ package tokenizer
 
 import (
 	"bytes"
+	"unicode"
 	"unicode/utf8"
 
 	"gguf-stream/goloader/errs"
@@ -13,6 +14,7 @@ import (
 type wordPiece struct {
 	vocab        *Vocabulary
 	specials     *specials
+	marked       bool // phantomSpace begins a word; else ## continues one
 	piece        pieceFunc
 	lowercase    bool
 	stripAccents bool
@@ -25,25 +27,18 @@ var phantomSpace = []byte("\u2581")
 
 var continuationMark = []byte("##")
 
-// markedPieces reads the phantom-space convention: U+2581 begins a word, no mark continues one.
-func (v *Vocabulary) markedPieces(id uint32, text []byte) ([]byte, bool, bool) {
-	if v.types[id] == Control || v.types[id] == Unknown {
-		return nil, false, false
-	}
+// markedPiece reads the phantom-space convention: U+2581 begins a word, no mark continues one.
+func markedPiece(text []byte) ([]byte, bool) {
 	p, initial := bytes.CutPrefix(text, phantomSpace)
-	return p, !initial, true
+	return p, !initial
 }
 
-// plainPieces reads vocab.txt's convention: ## continues a word.
-func (v *Vocabulary) plainPieces(id uint32, text []byte) ([]byte, bool, bool) {
-	if v.types[id] == Control || v.types[id] == Unknown {
-		return nil, false, false
-	}
+// plainPiece reads vocab.txt's convention: ## continues a word.
+func plainPiece(text []byte) ([]byte, bool) {
 	if len(text) > len(continuationMark) {
-		p, continuation := bytes.CutPrefix(text, continuationMark)
-		return p, continuation, true
+		return bytes.CutPrefix(text, continuationMark)
 	}
-	return text, false, true
+	return text, false
 }
 
 func newWordPiece(v *Vocabulary, c Config) (Tokenizer, error) {
@@ -66,7 +61,7 @@ func newWordPiece(v *Vocabulary, c Config) (Tokenizer, error) {
 		t.stripAccents = *c.StripAccents
 	}
 	var err error
-	if t.specials, err = newSpecials(v); err != nil {
+	if t.specials, err = newSpecials(v, t.marked); err != nil {
 		return nil, err
 	}
 	return t, v.index(t.piece)
@@ -88,24 +83,26 @@ func (t *wordPiece) chooseConvention() error {
 	if marked == plain || min(marked, plain)*4 > max(marked, plain) {
 		return errs.New(errs.TokenizerVocab, vocabKey, "%d tokens begin with U+2581 and %d with ##: neither convention of WordPiece", marked, plain)
 	}
-	t.piece = v.plainPieces
-	if marked > plain {
-		t.piece = v.markedPieces
+	t.marked, t.piece = marked > plain, plainPiece
+	if t.marked {
+		t.piece = markedPiece
 	}
 	return nil
 }
 
-// cased says whether any piece that begins a word holds an ASCII capital.
+// cased says whether any piece that begins a word holds an ASCII capital. "[unused0]", "<S>" and their like are
+// normal tokens that no word can become: punctuation is a word of its own.
 func (t *wordPiece) cased() bool {
 	for id := range uint32(t.vocab.count) {
-		p, continuation, ok := t.piece(id, t.vocab.Text(id))
-		// "[unused0]" and its like are normal tokens that no word can become
-		if ok && !continuation && t.vocab.types[id] == Normal && !bytes.HasPrefix(p, []byte("[")) && bytes.ContainsAny(p, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") {
+		p, continuation := t.piece(t.vocab.Text(id))
+		if !continuation && t.vocab.types[id] == Normal && !bytes.ContainsFunc(p, inNoWord) && bytes.ContainsAny(p, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") {
 			return true
 		}
 	}
 	return false
 }
+
+func inNoWord(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) }
 
 func (t *wordPiece) Len() int              { return t.vocab.count }
 func (t *wordPiece) Text(id uint32) []byte { return t.vocab.Text(id) }
@@ -113,7 +110,7 @@ func (t *wordPiece) Close()                { t.vocab.Close() }
 
 // Encode implements Tokenizer.
 func (t *wordPiece) Encode(dst []uint32, text []byte, o Options, s *Scratch) ([]uint32, int, error) {
-	e := encoding{wordPiece: t, s: s, dst: append(dst, t.cls), first: len(dst), room: -1}
+	e := encoding{wordPiece: t, s: s, dst: append(dst, t.cls), room: -1}
 	if o.MaxTokens > 0 {
 		e.room = max(o.MaxTokens-2, 0)
 	}
@@ -143,7 +140,6 @@ type encoding struct {
 	n        normalizer
 	s        *Scratch
 	dst      []uint32
-	first    int // index of [CLS] in dst
 	room     int // ids that fit between [CLS] and [SEP], -1: any
 	total    int // ids so far, without [CLS] and [SEP]
 	countAll bool
@@ -159,25 +155,36 @@ func (e *encoding) add(id uint32) bool {
 	return e.countAll
 }
 
-// addWord splits the word in e.s into pieces, greedily from the left; [UNK] if a part matches nothing or
-// the word is too long.
+// addWord adds the word in e.s once all of it has matched, so that dst never holds more than the ids it ends with.
 func (e *encoding) addWord() bool {
-	if e.s.characters > limits.WordCharacters {
+	n := e.split()
+	if n == 0 {
 		return e.add(e.unk)
 	}
+	for _, id := range e.s.pieces[:n] {
+		if !e.add(id) {
+			return false
+		}
+	}
+	return true
+}
+
+// split takes the word in e.s into e.s.pieces, greedily from the left: how many there are, 0 if a part matches
+// nothing or the word is too long.
+func (e *encoding) split() (n int) {
+	if e.s.characters > limits.WordCharacters {
+		return 0
+	}
 	word := e.s.word[:e.s.bytes]
-	mark, total := len(e.dst), e.total
-	more := true
-	for start := 0; start < len(word); {
+	for start := 0; start < len(word); n++ {
 		id, size := e.longest(word[start:], start > 0)
 		if size == 0 {
-			e.dst, e.total = e.dst[:mark], total
-			return e.add(e.unk)
+			return 0
 		}
-		more = e.add(id)
+		e.s.pieces[n] = id
 		start += size
 	}
-	return more
+	return n
 }
 
 // longest finds the longest piece that word begins with: the hashes of all its prefixes are taken in

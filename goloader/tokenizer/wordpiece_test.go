@@ -131,6 +131,34 @@ func TestSpecialTokens(t *testing.T) {
 	require.Equal(t, []uint32{2, 4, 1, 1, 1, 4, 3}, encode(t, tk, "hello[SEP]hello", tokenizer.Options{Truncate: true}))
 }
 
+// TestUserDefinedTokens are found in a text as they are spelled, without the mark that converters give them as to words.
+func TestUserDefinedTokens(t *testing.T) {
+	types := map[int]tokenizer.TokenType{0: tokenizer.Control, 4: tokenizer.UserDefined}
+	for _, tokens := range [][]string{{"[UNK]", "▁a", "b", "▁c", "▁<code>"}, {"[UNK]", "a", "##b", "c", "<code>"}} {
+		tk, _, err := build(t, tokens, types, tokenizer.Config{})
+		require.NoError(t, err)
+		require.Equal(t, []uint32{0, 1, 4, 1, 2, 4, 0}, encode(t, tk, "a<code>ab <code>", tokenizer.Options{Truncate: true, ParseSpecial: true}))
+		require.NotContains(t, encode(t, tk, "a<code>", tokenizer.Options{Truncate: true}), uint32(4))
+	}
+	_, _, err := build(t, []string{"[UNK]", "▁a", "<b>", "▁<b>"}, map[int]tokenizer.TokenType{0: tokenizer.Control, 2: tokenizer.Control, 3: tokenizer.UserDefined}, tokenizer.Config{})
+	require.Equal(t, errs.TokenizerVocab, errs.From(err).Code, "two special tokens of one spelling")
+}
+
+// TestIDsStayInTheCallersBuffer: room for as many ids as Count says is enough, though words begin with pieces before they
+// turn out to be unknown.
+func TestIDsStayInTheCallersBuffer(t *testing.T) {
+	tk := miniLM(t)
+	s, o := new(tokenizer.Scratch), tokenizer.Options{ParseSpecial: true}
+	for text, want := range map[string][]uint32{"xqzxqz🦄": {101, 100, 102}, "hello tokenization🦄": {101, 7592, 100, 102}, "hello": {101, 7592, 102}} {
+		n, err := tokenizer.Count(tk, []byte(text), o, s)
+		require.NoError(t, err)
+		buffer := make([]uint32, n)
+		_, _, err = tk.Encode(buffer[:0], []byte(text), o, s)
+		require.NoError(t, err)
+		require.Equal(t, want, buffer, text)
+	}
+}
+
 func TestWordsOfAHundredCharacters(t *testing.T) {
 	tk := small(t)
 	require.Len(t, encode(t, tk, "a"+strings.Repeat("b", 99), tokenizer.Options{Truncate: true}), 102)
@@ -167,6 +195,15 @@ func TestBothConventionsAndCases(t *testing.T) {
 	lower, _, err := build(t, []string{"[UNK]", "Hello", "a", "##b", "hello"}, map[int]tokenizer.TokenType{0: 3}, tokenizer.Config{Lowercase: &yes})
 	require.NoError(t, err)
 	require.Equal(t, []uint32{0, 4, 2, 0}, encode(t, lower, "Hello á", tokenizer.Options{Truncate: true}))
+}
+
+// TestTokensThatNoWordBecomesSayNothingOfCase: BERT's Chinese vocabularies hold <S> and <T> beside [unused1], and are of lower case.
+func TestTokensThatNoWordBecomesSayNothingOfCase(t *testing.T) {
+	for _, tokens := range [][]string{{"[UNK]", "[unusedA]", "<S>", "hello", "##b"}, {"[UNK]", "▁[unusedA]", "▁<S>", "▁hello", "b"}} {
+		tk, _, err := build(t, tokens, map[int]tokenizer.TokenType{0: tokenizer.Control}, tokenizer.Config{})
+		require.NoError(t, err)
+		require.Equal(t, []uint32{0, 3, 0}, encode(t, tk, "Hello", tokenizer.Options{Truncate: true}))
+	}
 }
 
 func TestEncodeAllocatesNothingAndIsConcurrent(t *testing.T) {

@@ -113,6 +113,7 @@ func legalTensors() []Case {
 			m.add("extra.four", "F16", 2, 1, 3, 4)
 		}),
 		odd("tensors in another order", func(m *model) { slices.Reverse(m.tensors) }),
+		{Name: "no token types", Model: true, Bytes: WithoutTokenTypes},
 		{Name: "no padding behind the last tensor", Model: true, Same: true, Bytes: func() []byte {
 			m := tiny("bert")
 			slices.Reverse(m.tensors) // so that the last one ends within a unit of alignment

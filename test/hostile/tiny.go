@@ -215,6 +215,13 @@ func Named(arch, name string) []byte {
 	return m.bytes()
 }
 
+// WithoutTokenTypes is the tiny model as DistilBERT's conversions are.
+func WithoutTokenTypes() []byte {
+	m := tiny("bert")
+	m.dropTensor("token_types.weight")
+	return m.bytes()
+}
+
 // OverflowingToken is the tiny model with one token, "hello", whose finite embedding overflows.
 func OverflowingToken() []byte {
 	m := tiny("bert")
