@@ -64,11 +64,11 @@ func (r *Runtime) acquire(o LoadOptions, cancelled *atomic.Uint32, progress stre
 	}
 	for {
 		w := &waiter{cancelled, progress}
-		identity, err := r.identify(o.Path, w)
+		file, err := r.identify(o.Path, w)
 		if err != nil {
 			return nil, false, err
 		}
-		m, shared := r.join(modelKey{identity, o.Precision, d.Name()})
+		m, shared := r.join(modelKey{file, o.Precision, d.Name()})
 		m.waiters.enter(w)
 		if !shared {
 			go r.run(m, d, o)
@@ -89,10 +89,10 @@ func (r *Runtime) acquire(o LoadOptions, cancelled *atomic.Uint32, progress stre
 }
 
 // identify reads which file the path names, in its turn at the disk.
-func (r *Runtime) identify(path string, w *waiter) (gguf.Identity, error) {
+func (r *Runtime) identify(path string, w *waiter) (gguf.Fingerprint, error) {
 	disk := place{free: r.disk, gone: w.gone}
 	if err := disk.take(); err != nil {
-		return gguf.Identity{}, err
+		return "", err
 	}
 	defer disk.leave()
 	return gguf.Identify(path)
