@@ -122,7 +122,7 @@ func (b *batcher) tokenize(r *Request) {
 func (b *batcher) refill(r *Request) (err error) {
 	defer func() {
 		if e := recover(); e != nil {
-			err = errs.New(errs.InternalFault, "", "a fault of this library, please report it: %v", e)
+			err = errs.Fault("", e)
 		}
 	}()
 	w := r.window
