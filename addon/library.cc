@@ -37,8 +37,8 @@ bool openLibrary(Core *c, gs_error *error) {
   void *l = nullptr;
   platform::Problem problem = platform::openLibrary(&l);
   if (!l) return fail(error, "the core cannot be loaded", problem);
-  return symbol(l, "gs_start", &c->start, error) &&
-         symbol(l, "gs_submit", &c->submit, error) && symbol(l, "gs_cancel", &c->cancel, error) &&
+  return symbol(l, "gs_start", &c->start, error) && symbol(l, "gs_submit", &c->submit, error) &&
+         symbol(l, "gs_cancel", &c->cancel, error) &&
          symbol(l, "gs_counters_page", &c->countersPage, error) &&
          symbol(l, "gs_kernels", &c->kernels, error) &&
          symbol(l, "gs_output_free", &c->outputFree, error) &&

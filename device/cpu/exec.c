@@ -4,7 +4,6 @@
 #include <stdatomic.h>
 #include <string.h>
 
-
 /* One thread's buffers, cut out of its workspace. */
 typedef struct workspace {
   float *slot[GSK_SLOTS];

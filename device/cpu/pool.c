@@ -30,7 +30,9 @@ static void set_float_mode(unsigned m) {
 enum { DEFAULT_FLOAT_MODE = 0 };
 #endif
 
-enum { SPINS = 2000 }; /* 20 to 200 µs, as the processor pauses; longer spinning hurts where others hold the cores */
+enum {
+  SPINS = 2000
+}; /* 20 to 200 µs, as the processor pauses; longer spinning hurts where others hold the cores */
 
 static pthread_mutex_t turn = PTHREAD_MUTEX_INITIALIZER; /* one run at a time */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
