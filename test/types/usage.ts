@@ -35,7 +35,7 @@ export async function usage(): Promise<void> {
     if (error instanceof GgufError && error.code === 'ERR_CLOSED') console.log(error.offset, d, many, matrix, ids, layers, bits, codes, scaled, same, named, one, all, asked, other);
   }
   similarity(scaled[0].vector, scaled[0].vector);
-  // @ts-expect-error: codes with a zero of their own have no cosine
+  // @ts-expect-error: uint8's codes have their zero elsewhere, so that their cosine means nothing; a call of it must not compile
   similarity(codes, codes);
   // @ts-expect-error: no such precision
   loadEmbedder({ precision: 'half' });
