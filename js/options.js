@@ -143,9 +143,18 @@ function checkText(value, name, maxBytes) {
     throw argumentError(name, `at most ${maxBytes} bytes of UTF-8 (maxTextBytes)`, value);
 }
 
+/** The path of a file: URL, undefined where it has none: another host, a slash in a name. @param {URL} url */
+function pathOfUrl(url) {
+  try {
+    return fileURLToPath(url);
+  } catch {
+    return undefined;
+  }
+}
+
 /** A model's path or name. @param {unknown} model @param {string} name @returns {string} */
 function checkModel(model, name) {
-  const path = isFileUrl(model) ? fileURLToPath(/** @type {URL} */ (model)) : model;
+  const path = isFileUrl(model) ? pathOfUrl(/** @type {URL} */ (model)) : model;
   if (typeof path !== 'string' || path === '' || path.includes('\0')) throw argumentError(name, "the path of a .gguf file, or a model's name", model);
   return path;
 }

@@ -281,6 +281,7 @@ describe('a life', () => {
     await file.close();
     for (const given of [Promise.resolve(model), new Date(), new URL('https://example.org/model.gguf')])
       expect(() => loadEmbedder(given)).toThrow(expect.objectContaining({ code: 'ERR_ARGUMENT', message: expect.stringContaining('a plain object') }));
+    expect(() => loadEmbedder(new URL('file:///a%2Fb.gguf'))).toThrow(expect.objectContaining({ code: 'ERR_ARGUMENT', field: 'model' }));
   });
 
   test('a load refused under the memoryLimit of another does not fail ours', async () => {
