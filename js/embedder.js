@@ -197,7 +197,7 @@ class Embedder extends EventEmitter {
   async #matrix(list, o, caller) {
     const NumberArray = outputs[/** @type {keyof typeof outputs} */ (o.output)]?.array ?? Float32Array;
     if (list.length === 0) return new NumberArray(0);
-    if (fitOneSlice(list)) return (await this.#embedSlice(list, o, caller)).vectors;
+    if (fitOneSlice(list)) return (await this.#embedSlice(list, { ...o, first: 0 }, caller)).vectors;
     /** @type {Numbers | undefined} */
     let matrix;
     let at = 0;
@@ -218,7 +218,12 @@ class Embedder extends EventEmitter {
    * @param {Caller} caller
    */
   #slices(texts, o, caller) {
-    return inSlices(texts, o.signal, async (slice, signal) => ({ ...(await this.#embedSlice(slice, { ...o, signal }, caller)), count: slice.length }));
+    let taken = 0;
+    return inSlices(texts, o.signal, async (slice, signal) => {
+      const first = taken; // so that an error names the text
+      taken += slice.length;
+      return { ...(await this.#embedSlice(slice, { ...o, signal, first }, caller)), count: slice.length };
+    });
   }
 
   /**

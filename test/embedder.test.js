@@ -142,7 +142,12 @@ describe('embed', () => {
     const long = 'word '.repeat(600);
     const { vector, tokens, truncated } = await embedder.embed(long, { details: true });
     expect([vector.length, tokens, truncated]).toEqual([384, 512, 90]);
-    await expect(embedder.embed(long, { truncate: false })).rejects.toMatchObject({ code: 'ERR_TOO_LONG' });
+    await expect(embedder.embed(long, { truncate: false })).rejects.toMatchObject({ code: 'ERR_TOO_LONG', field: 'text' });
+    const list = [...Array(300).fill('short'), long];
+    for (const matrix of [false, true]) {
+      await expect(embedder.embedMany(list, { truncate: false, matrix })).rejects.toMatchObject({ code: 'ERR_TOO_LONG', field: 'texts[300]' });
+      await expect(embedder.embedMany(list.slice(298), { truncate: false, matrix })).rejects.toThrow(/^texts\[2\] has 602 tokens/);
+    }
     expect(await embedder.countTokens(long)).toBe(602);
     expect(Array.from(await embedder.tokenize('hello [SEP] world'))).toEqual([101, 7592, 102, 2088, 102]);
     expect(Array.from(await embedder.tokenize('[SEP]', { parseSpecial: false }))).toEqual([101, 1031, 19802, 1033, 102]);

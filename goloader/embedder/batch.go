@@ -2,7 +2,9 @@ package embedder
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
+	"strings"
 	"sync/atomic"
 
 	"gguf-stream/device"
@@ -161,7 +163,7 @@ func (b *batcher) encode(r *Request, w *window) error {
 	defer b.joiner.free()
 	first, total := len(w.ids), 0
 	if w.ids, total, err = b.model.tokenizer.Encode(w.ids, t, r.tokens, &b.scratch); err != nil {
-		return err
+		return r.named(err)
 	}
 	count := len(w.ids) - first
 	w.texts = append(w.texts, text{r, r.next, first, count})
@@ -171,6 +173,17 @@ func (b *batcher) encode(r *Request, w *window) error {
 		r.result.Truncated = append(r.result.Truncated, total-count)
 	}
 	return nil
+}
+
+// named is an error of the next text that says which one of the caller's list it is.
+func (r *Request) named(err error) error {
+	e := errs.From(err)
+	if r.Options.First == nil || e.Field != "text" {
+		return err
+	}
+	e.Field = fmt.Sprintf("texts[%d]", *r.Options.First+r.next)
+	e.Message = strings.Replace(e.Message, "the text", e.Field, 1)
+	return e
 }
 
 // fill chooses the texts of the next batch, of requests that pool and are limited like the first, which has at

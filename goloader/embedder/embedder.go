@@ -71,6 +71,7 @@ type CallOptions struct {
 	Task         string  `json:"task"`
 	MaxTokens    int     `json:"maxTokens"`
 	Details      bool    `json:"details"`
+	First        *int    `json:"first"` // the first text's index in the caller's list, for errors; nil: there is one text
 }
 
 func orTrue(b *bool) bool { return b == nil || *b }

@@ -441,6 +441,7 @@ func TestSplitFiles(t *testing.T) {
 	} {
 		_, err := Open(splitParts(t, t.TempDir(), second), ledger)
 		require.Equal(t, errs.GGUFSplit, errs.From(err).Code, name)
+		require.Equal(t, name != "tensor missing", strings.HasPrefix(errs.From(err).Message, "part 2 of 2: "), err)
 	}
 	_, err = Open(splitParts(t, t.TempDir(), part(1, "a")), ledger)
 	require.Equal(t, errs.GGUFDuplicate, errs.From(err).Code)

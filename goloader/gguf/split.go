@@ -44,11 +44,12 @@ func (f *File) openFurtherParts(path string, count uint64) error {
 		return f.locate(err)
 	}
 	for i := 1; i < len(paths); i++ {
-		if err := f.openPart(paths[i]); err != nil {
-			return err
+		err := f.openPart(paths[i])
+		if err == nil {
+			err = f.readHeader(i)
 		}
-		if err := f.readHeader(i); err != nil {
-			return err
+		if err != nil {
+			return inPart(i, len(paths), err)
 		}
 	}
 	total, err := f.Uint(splitTensors, uint64(f.tensors.count))
@@ -56,6 +57,13 @@ func (f *File) openFurtherParts(path string, count uint64) error {
 		err = errs.New(errs.GGUFSplit, splitTensors, "the parts hold %d tensors, but %s says %d", f.tensors.count, splitTensors, total)
 	}
 	return f.locate(err)
+}
+
+// inPart is an error of a further part that says which: its offset counts from that part's start.
+func inPart(i, count int, err error) error {
+	e := errs.From(err)
+	e.Message = fmt.Sprintf("part %d of %d: %s", i+1, count, e.Message)
+	return e
 }
 
 // partPaths are the paths of all parts that the name of a first part promises, or path alone.
@@ -127,7 +135,7 @@ func (f *File) readSplitPairs(c *cursor, partIndex int, count int64) error {
 		}
 	}
 	if !found {
-		return errs.New(errs.GGUFSplit, splitNo, "part %d has no %s", partIndex+1, splitNo)
+		return errs.New(errs.GGUFSplit, splitNo, "%s is missing", splitNo)
 	}
 	return nil
 }
