@@ -6,8 +6,8 @@
  * @typedef {object} Platform
  * @property {string} platform
  * @property {string} arch
- * @property {string | null} libc null: any
- * @property {ReadonlyArray<'addon' | 'process'>} holds the addon with the core's library, the core as an executable
+ * @property {'glibc' | 'musl' | null} libc null: the system has one
+ * @property {ReadonlyArray<'addon' | 'process'>} holds the addon with the core's library, the core as an executable that needs the library, or with musl nothing
  * @property {string} package
  * @property {string} target zig's name of the platform, with the oldest glibc or macOS
  * @property {() => string} resolve
@@ -19,7 +19,7 @@ const platforms = [
     platform: 'linux',
     arch: 'x64',
     libc: 'glibc',
-    holds: ['addon'],
+    holds: ['addon', 'process'],
     package: '@gguf-stream/linux-x64-gnu',
     target: 'x86_64-linux-gnu.2.17',
     resolve: () => require.resolve('@gguf-stream/linux-x64-gnu'),
@@ -27,17 +27,17 @@ const platforms = [
   {
     platform: 'linux',
     arch: 'x64',
-    libc: null,
+    libc: 'musl',
     holds: ['process'],
-    package: '@gguf-stream/linux-x64',
+    package: '@gguf-stream/linux-x64-musl',
     target: 'x86_64-linux-musl',
-    resolve: () => require.resolve('@gguf-stream/linux-x64'),
+    resolve: () => require.resolve('@gguf-stream/linux-x64-musl'),
   },
   {
     platform: 'linux',
     arch: 'arm64',
     libc: 'glibc',
-    holds: ['addon'],
+    holds: ['addon', 'process'],
     package: '@gguf-stream/linux-arm64-gnu',
     target: 'aarch64-linux-gnu.2.17',
     resolve: () => require.resolve('@gguf-stream/linux-arm64-gnu'),
@@ -45,11 +45,11 @@ const platforms = [
   {
     platform: 'linux',
     arch: 'arm64',
-    libc: null,
+    libc: 'musl',
     holds: ['process'],
-    package: '@gguf-stream/linux-arm64',
+    package: '@gguf-stream/linux-arm64-musl',
     target: 'aarch64-linux-musl',
-    resolve: () => require.resolve('@gguf-stream/linux-arm64'),
+    resolve: () => require.resolve('@gguf-stream/linux-arm64-musl'),
   },
   {
     platform: 'darwin',

@@ -104,6 +104,9 @@ const systems = {
 // and are malloc in each, and runtime/cgo's, which the library binds to itself and nobody sees (RTLD_LOCAL).
 const macosOwn = /^(_mh_\w+|__dso_handle|_Z(n[aw]|d[al])\w*|(_|x_)cgo_\w+|(x_)?crosscall\w+)$/;
 
+/** The library, as what lies beside it names it. */
+const own = /^(libgguf_stream\.so|@loader_path\/libgguf_stream\.dylib|gguf_stream\.dll)$/;
+
 /** What may leave a file, and must; an executable is called by nobody. @type {Record<string, { all: RegExp, one: string } | undefined>} */
 const exported = {
   addon: { all: /^(napi_register_module_v1|node_api_module_get_api_version_v1)$/, one: 'napi_register_module_v1' },
@@ -114,7 +117,7 @@ const exported = {
 function checkBinary(file, holds, p) {
   const { read, brings } = systems[p.platform];
   const found = read(fs.readFileSync(file));
-  const problems = found.needs.filter((n) => !brings.test(n)).map((n) => `needs ${n}`);
+  const problems = found.needs.filter((n) => !brings.test(n) && !own.test(n)).map((n) => `needs ${n}`);
   const [, oldest = ''] = p.target.match(/(?:gnu\.2\.|macos\.)([\d.]+)$/) ?? [];
   if (found.glibc && found.glibc > Number(oldest)) problems.push(`needs glibc 2.${found.glibc}`);
   if (found.macos !== undefined && found.macos !== oldest) problems.push(`is for macOS ${found.macos} and later`);

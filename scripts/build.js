@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 // Builds the native files into build/native: the addon (gguf_stream.node), the Go core as the library that it
-// opens (libgguf_stream.so; .dylib on macOS) and as the executable of process mode (gguf-stream-core). Names what is missing on the machine, with the cure. `--force` builds anew.
+// opens (libgguf_stream.so; .dylib on macOS), and the executable of process mode (gguf-stream-core). Names what is missing on the machine, with the cure. `--force` builds anew.
 
 const { execFileSync, spawnSync } = require('node:child_process');
 const crypto = require('node:crypto');
@@ -69,7 +69,7 @@ function main() {
   if (!process.argv.includes('--force') && fs.existsSync(stamp) && fs.readFileSync(stamp, 'utf8') === print) return;
   buildAddon();
   buildLibrary(out, process.platform);
-  buildExecutable(out, process.platform);
+  buildExecutable(out, process.platform, [process.env.CC || 'cc']);
   fs.writeFileSync(stamp, print);
 }
 

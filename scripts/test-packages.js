@@ -12,6 +12,7 @@ const crypto = require('node:crypto');
 const fs = require('node:fs');
 const path = require('node:path');
 const { cases, runtimes } = require('./package-cases');
+const { libc } = require('../js/platforms');
 
 const root = path.join(__dirname, '..');
 const packages = path.join(root, 'build', 'packages');
@@ -86,7 +87,9 @@ function project(name, devDependencies, url) {
   fs.writeFileSync(path.join(folder, 'package.json'), JSON.stringify({ private: true, devDependencies }));
   fs.writeFileSync(path.join(folder, '.npmrc'), url ? `registry=${url}\n` : '');
   const start = performance.now();
-  const what = url ? ['gguf-stream'] : tarballs().map((t) => path.join(packages, t));
+  const otherLibc = libc() === 'glibc' ? '-musl-' : '-gnu-'; // npm refuses what is not for here, where it is named
+  const here = tarballs().filter((t) => !t.includes(otherLibc));
+  const what = url ? ['gguf-stream'] : here.map((t) => path.join(packages, t));
   run('npm', ['install', '--no-audit', '--no-fund', ...what], folder);
   return { folder, seconds: (performance.now() - start) / 1000 };
 }

@@ -27,7 +27,7 @@ test('the native files and the bundled model are found beside the archive', () =
   for (const p of platforms.filter((x) => x.platform === process.platform && x.arch === process.arch)) {
     const { addon, library, process: core } = filesOf(p.platform);
     const native = (/** @type {string} */ f) => path.join('build', 'native', f);
-    packed(p.package, p.holds.includes('addon') ? { addon: native(addon), library: native(library), process: native(core) } : { process: native(core) });
+    if (p.holds.includes('addon')) packed(p.package, { addon: native(addon), library: native(library), process: native(core) });
   }
   packed(model.package, { file: path.join('models', model.file) });
   const main = path.join(archive, 'main.js');

@@ -4,7 +4,7 @@
 //	gs_submit (C, JS thread) ─▶ queue.c ─▶ dispatch (a few goroutines) ─▶ jobs.Core ─▶ gs_finish
 //
 // No goroutine ever runs on a JS thread. Nothing here or below writes to stdout or stderr, uses os/signal
-// or reads the environment.
+// or reads the environment; but gs_serve, which is for a process of its own, answers on stdout.
 package main
 
 /*
@@ -23,6 +23,7 @@ import (
 	"gguf-stream/goloader/errs"
 	"gguf-stream/goloader/jobs"
 	"gguf-stream/goloader/memory"
+	"gguf-stream/goloader/process"
 )
 
 func main() {}
@@ -59,6 +60,15 @@ func gs_start(settings *C.gs_settings, fault *C.gs_error) (status C.int32_t) {
 	C.gs_configure(settings, (*C.gs_counters)(unsafe.Pointer(core.Runtime().Ledger().Counters())))
 	go dispatch(core)
 	return 0
+}
+
+// gs_serve runs in a goroutine: one that C calls stays on C's thread, and would have to be woken there each time it waits.
+//
+//export gs_serve
+func gs_serve(kernels *C.gs_str) C.int {
+	status := make(chan int)
+	go func() { status <- process.Serve(C.GoString((*C.char)(kernels))) }()
+	return C.int(<-status)
 }
 
 func boolInt(b bool) C.int {

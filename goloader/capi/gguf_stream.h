@@ -3,7 +3,7 @@
  * A JS thread makes a gs_job, fills in its inputs and hands it to gs_submit, which is C and returns at
  * once. A goroutine takes the job, does the work, fills in the results and calls the gs_done that
  * gs_start was given, on a thread of the core; the addon carries the job back to its JS thread. No Go
- * code ever runs on a JS thread: everything here but gs_start is C.
+ * code ever runs on a JS thread: everything here but gs_start and gs_serve is C.
  *
  *   js/native.js ──▶ addon/job.cc ──gs_submit──▶ capi/queue.c ──gs_take──▶ capi/exports.go ──▶ jobs
  *        ▲                │  ▲                                                   │
@@ -28,7 +28,7 @@ extern "C" {
 #endif
 
 /* Raised when anything in this file changes; the addon refuses a core of another number. */
-#define GS_ABI_VERSION 5
+#define GS_ABI_VERSION 6
 
 typedef const char gs_str; /* a NUL-terminated UTF-8 string (cgo needs a typedef for const) */
 
@@ -129,6 +129,10 @@ typedef struct gs_settings {
 /* Starts the core once per process. Go code: called only on the loader thread, every signal blocked, before
  * anything else; may take milliseconds. Returns 0, or 1 with error filled in. */
 GS_API int32_t gs_start(gs_settings *settings, gs_error *error);
+
+/* Instead of gs_start and all below, the core for a process of its own (goloader/process): answers what js/process.js
+ * writes to standard input until its end. Go code; returns the exit code. kernels as in gs_settings. */
+GS_API int gs_serve(gs_str *kernels);
 
 /* All below is C, may be called on any thread after gs_start, and never blocks. */
 GS_API void gs_submit(gs_job *job);

@@ -1,5 +1,6 @@
-// Package main is the core as an executable, for hosts that cannot load it or do not want to: musl, Node's
-// permission model, loadEmbedder({ isolation: 'process' }). JavaScript's half is js/process.js.
+// Package process is the core behind a pair of pipes, for hosts that cannot load it or do not want to: musl, Node's
+// permission model, loadEmbedder({ isolation: 'process' }). JavaScript's half is js/process.js, the executables are in
+// goloader/program.
 //
 //	js/process.js ──stdin──▶ read (frames) ─▶ jobs.Core ─▶ call.Finish ──stdout──▶ js/process.js
 //
@@ -19,7 +20,7 @@
 // Jobs run side by side, so responses come in any order. Start: gguf-stream-core [kernel set]. Its end: standard input's end, which also comes when the
 // parent is killed; whatever runs then is dropped. (PR_SET_PDEATHSIG follows the parent's thread, and some hosts
 // start children from threads that end.)
-package main
+package process
 
 import (
 	"bufio"
@@ -60,23 +61,20 @@ const (
 // flags of a request
 const wantsProgress = 1
 
-func main() {
-	leaveSignals()
-	kernels := ""
-	if len(os.Args) > 1 {
-		kernels = os.Args[1]
-	}
+// Serve answers what comes on standard input until its end, and gives the exit code.
+func Serve(kernels string) int {
 	c := &connection{out: bufio.NewWriterSize(os.Stdout, 64<<10), running: map[uint32]*call{}}
 	core, err := jobs.New(embedder.Settings{KernelSet: kernels})
 	if err != nil {
 		c.send(0, failure, errorJSON(err), nil, nil)
-		os.Exit(1)
+		return 1
 	}
 	c.core, c.ledger = core, core.Runtime().Ledger()
 	c.send(0, hello, helloJSON(core), nil, nil)
 	if c.read(bufio.NewReaderSize(os.Stdin, 64<<10)) != nil {
-		os.Exit(1)
+		return 1
 	}
+	return 0
 }
 
 // kernelInfo is a kernel set as gs_kernel_info has it.
