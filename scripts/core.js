@@ -9,9 +9,10 @@ const { filesOf } = require('../js/platforms');
 
 const root = path.join(__dirname, '..');
 
-/** @param {string[]} args @param {string} out @param {string} source @param {Record<string, string>} env */
-function goBuild(args, out, source, env) {
-  execFileSync('go', ['build', ...args, '-o', out, source], {
+/** @param {string[]} args @param {string} out @param {string} source @param {string} platform @param {Record<string, string>} env */
+function goBuild(args, out, source, platform, env) {
+  const overlay = writeOverlay(path.join(root, 'build', '_overlay'), platform);
+  execFileSync('go', ['build', '-trimpath', '-buildvcs=false', '-overlay', overlay, ...args, '-o', out, source], {
     cwd: root,
     stdio: 'inherit',
     env: { ...process.env, CGO_ENABLED: '1', CGO_LDFLAGS_ALLOW: '-Wl,.*', ...env },
@@ -20,17 +21,14 @@ function goBuild(args, out, source, env) {
 
 /** The core's library into a folder. @param {string} folder @param {string} platform @param {Record<string, string>} [env] */
 function buildLibrary(folder, platform, env = {}) {
-  const build = path.join(root, 'build');
-  const overlay = writeOverlay(path.join(build, '_overlay'), platform);
-  const exportsFile = path.join(build, 'exports.map'); // only gs_* leaves the library
+  const exportsFile = path.join(root, 'build', 'exports.map'); // only gs_* leaves the library
   fs.writeFileSync(exportsFile, '{ global: gs_*; local: *; };\n');
   const { library } = filesOf(platform);
   /** @type {Record<string, string | undefined>} */
   const links = { linux: `-Wl,-z,nodelete,--version-script=${exportsFile}`, darwin: `-Wl,-install_name,@loader_path/${library}` };
   // asyncpreemptoff: Go would preempt its threads with SIGURG, which a host may listen to
   const ldflags = ['-s', '-w', '-X', 'runtime.godebugDefault=asyncpreemptoff=1', `'-extldflags=${['-s', links[platform]].join(' ').trim()}'`].join(' ');
-  const args = ['-trimpath', '-buildvcs=false', '-buildmode=c-shared', ...(overlay ? ['-overlay', overlay] : []), '-ldflags', ldflags];
-  goBuild(args, path.join(folder, library), './goloader/capi', env);
+  goBuild(['-buildmode=c-shared', '-ldflags', ldflags], path.join(folder, library), './goloader/capi', platform, env);
   fs.rmSync(path.join(folder, `${path.parse(library).name}.h`), { force: true });
 }
 
@@ -46,7 +44,7 @@ function buildExecutable(folder, platform, [command, ...args]) {
 /** The executable that needs nothing, not even a libc, for where the library cannot be loaded. @param {string} folder @param {string} platform @param {Record<string, string>} [env] */
 function buildStaticExecutable(folder, platform, env = {}) {
   const ldflags = ['-s', '-w', '-linkmode=external', "'-extldflags=-static -s'"].join(' ');
-  goBuild(['-trimpath', '-buildvcs=false', '-ldflags', ldflags], path.join(folder, filesOf(platform).process), './goloader/program', env);
+  goBuild(['-ldflags', ldflags], path.join(folder, filesOf(platform).process), './goloader/program', platform, env);
 }
 
 /** Flags of the addon beside binding.gyp's. The host gives Node-API: on Windows by addon/napi_windows.cc. @type {Record<string, string[]>} */

@@ -1,38 +1,55 @@
-// Go's runtime opens SIGCHLD and SIGPROF on every thread of its own, whatever was blocked. libuv's handlers
-// would then run on goroutine stacks and write past their ends. The overlay is the runtime's own table with
-// the two flags taken out; it fails when a later Go has other lines.
+// What the core changes in Go's runtime, as an overlay: lines of its files, replaced. It fails when a later Go has other lines.
+//
+// Signals: the runtime opens SIGCHLD and SIGPROF on every thread of its own, whatever was blocked. libuv's handlers would
+// then run on goroutine stacks and write past their ends. Windows has no signals.
+//
+// Environment: GOMEMLIMIT, GOGC, GODEBUG, GOTRACEBACK and GOMAXPROCS are meant for programs in Go, not for the host; one that is
+// malformed would end it.
 
 const { execFileSync } = require('node:child_process');
 const fs = require('node:fs');
 const path = require('node:path');
 
-/** Where the table stands. Windows has no signals. @type {Record<string, string | undefined>} */
-const tables = { linux: 'sigtab_linux_generic.go', darwin: 'signal_darwin.go' };
+/** @typedef {{ file: string, systems: string[], lines: [RegExp, string, string][] }} Change a line that matches, what in it becomes what */
 
-/** Writes the changed file and its overlay into a folder; returns the overlay's path, nothing where none is needed. @param {string} folder @param {string} platform */
-function writeOverlay(folder, platform) {
-  const table = tables[platform];
-  if (!table) return undefined;
-  const goroot = execFileSync('go', ['env', 'GOROOT'], { encoding: 'utf8', cwd: path.join(__dirname, '..') }).trim();
-  const source = path.join(goroot, 'src', 'runtime', table);
-  const lines = fs.readFileSync(source, 'utf8').split('\n');
-  let changed = 0;
-  for (const [i, line] of lines.entries()) {
-    if (/SIGCHLD: child/.test(line) && line.includes('_SigNotify + _SigUnblock + _SigIgn')) {
-      lines[i] = line.replace('_SigNotify + _SigUnblock + _SigIgn', '_SigNotify + _SigIgn');
-      changed++;
-    } else if (/SIGPROF: prof/.test(line) && line.includes('_SigNotify + _SigUnblock')) {
-      lines[i] = line.replace('_SigNotify + _SigUnblock', '_SigNotify');
-      changed++;
-    }
+/** @type {[RegExp, string, string][]} */
+const signals = [
+  [/SIGCHLD: child/, '_SigNotify + _SigUnblock + _SigIgn', '_SigNotify + _SigIgn'],
+  [/SIGPROF: prof/, '_SigNotify + _SigUnblock', '_SigNotify'],
+];
+
+/** @type {Change[]} */
+const changes = [
+  { file: 'sigtab_linux_generic.go', systems: ['linux'], lines: signals },
+  { file: 'signal_darwin.go', systems: ['darwin'], lines: signals },
+  { file: 'proc.go', systems: ['linux', 'darwin', 'win32'], lines: [[/^func getGodebugEarly\(/, '{', '{\n\tif true {\n\t\treturn "", true\n\t}']] },
+  { file: 'env_posix.go', systems: ['linux', 'darwin', 'win32'], lines: [[/^func gogetenv\(/, '{', '{\n\tif true {\n\t\treturn ""\n\t}']] },
+];
+
+/** The file with its lines replaced. @param {string} source @param {Change} change */
+function changed(source, { lines }) {
+  const text = fs.readFileSync(source, 'utf8').split('\n');
+  for (const [where, from, to] of lines) {
+    const at = text.findIndex((line) => where.test(line) && line.includes(from));
+    if (at < 0) throw new Error(`overlay: ${path.basename(source)} has no line ${where} with ${from}; use the Go version that go.mod names`);
+    text[at] = text[at].replace(from, to);
   }
-  if (changed !== 2)
-    throw new Error(`overlay: Go's signal table changed (${changed} of 2 lines found in ${path.basename(source)}); use the Go version that go.mod names`);
+  return text.join('\n');
+}
+
+/** Writes the changed files and their overlay into a folder; returns the overlay's path. @param {string} folder @param {string} platform */
+function writeOverlay(folder, platform) {
+  const goroot = execFileSync('go', ['env', 'GOROOT'], { encoding: 'utf8', cwd: path.join(__dirname, '..') }).trim();
   fs.mkdirSync(folder, { recursive: true });
-  const target = path.join(folder, table);
-  fs.writeFileSync(target, lines.join('\n'));
+  /** @type {Record<string, string>} */
+  const Replace = {};
+  for (const change of changes.filter((c) => c.systems.includes(platform))) {
+    const source = path.join(goroot, 'src', 'runtime', change.file);
+    Replace[source] = path.join(folder, change.file);
+    fs.writeFileSync(Replace[source], changed(source, change));
+  }
   const json = path.join(folder, `${platform}.json`);
-  fs.writeFileSync(json, JSON.stringify({ Replace: { [source]: target } }));
+  fs.writeFileSync(json, JSON.stringify({ Replace }));
   return json;
 }
 

@@ -174,9 +174,9 @@ test('the addon has nothing to destroy at exit and asks for no work on the pool'
   expect(undefinedSymbols).not.toMatch(/__cxa_atexit|napi_.*async_work|\buv_/);
 });
 
-test('only gs_ functions leave the core, and one of them is Go', () => {
+test('only gs_ functions leave the core, and two of them are Go: on the loader thread, and for a process of its own', () => {
   const symbols = execFileSync('nm', ['-D', '--defined-only', path.join(root, 'build', 'native', 'libgguf_stream.so')], { encoding: 'utf8' });
   for (const line of symbols.trim().split('\n')) expect(line.split(' ').pop()).toMatch(/^gs_/);
   const exported = execFileSync('grep', ['-rhoE', '^//export .*', path.join(root, 'goloader')], { encoding: 'utf8' });
-  expect(exported).toBe('//export gs_start\n');
+  expect(exported).toBe('//export gs_start\n//export gs_serve\n');
 });

@@ -121,6 +121,28 @@ test('descriptors: typed errors, and what was open goes on', () => {
   expect(out).toBe('ERR_FILE_OPEN true');
 });
 
+test('few descriptors left at the first load: an error or a vector', () => {
+  const seen = new Set();
+  for (let left = 1; left <= 14; left++) {
+    const code = `const e = g.loadEmbedder(); require('node:v8'); const held = [];
+      try { for (;;) held.push(fs.openSync('/dev/null')); } catch {}
+      for (let i = 0; i < ${left}; i++) fs.closeSync(held.pop());
+      e.embed('x').then((v) => v.length, (x) => x.code).then((said) => { for (const f of held) fs.closeSync(f); console.log(said); process.exit(0); });`;
+    const r = child(code, { shell: 'ulimit -n 100' });
+    expect({ left, ...r }).toMatchObject({ end: 0, err: '' });
+    seen.add(r.out);
+  }
+  expect([...seen].sort()).toEqual(['384', 'ERR_NATIVE_LOAD']);
+}, 60000);
+
+test('settings of Go in the environment, malformed ones too, are none of the core', () => {
+  for (const env of [{ GOMEMLIMIT: '512M' }, { GOGC: 'bogus', GOMAXPROCS: '-1', GOTRACEBACK: 'x' }, { GODEBUG: 'schedtrace=1,gctrace=1' }])
+    for (const isolation of ['auto', 'process']) {
+      const code = `const e = g.loadEmbedder({ isolation: '${isolation}' }); e.embed('x').then((v) => e.close().then(() => console.log(v.length)));`;
+      expect({ env, ...child(code, { env }) }).toEqual({ env, end: 0, out: '384', err: '' });
+    }
+}, 60000);
+
 /** A memory cgroup of our own, v1 or v2; undefined where none can be made. @param {number} bytes */
 function cgroup(bytes) {
   const name = `gguf-stream-test-${process.pid}`;
