@@ -60,15 +60,21 @@ async function main(argv) {
   return (await command.run(parsed.values, parsed.positionals)) ?? 0;
 }
 
-process.stdout.on('error', (/** @type {NodeJS.ErrnoException} */ e) => process.exit(e.code === 'EPIPE' ? 0 : 1));
+/** @param {Error} e @returns the exit code */
+function tell(e) {
+  const usage = e instanceof UsageError || (e instanceof GgufError && e.kind === 'argument');
+  process.stderr.write(`gguf-stream: ${e instanceof GgufError ? `${e.code}: ` : ''}${e.message}\n${usage ? 'See gguf-stream --help\n' : ''}`);
+  return usage ? 2 : 1;
+}
+
+process.stdout.on('error', (/** @type {NodeJS.ErrnoException} */ e) => process.exit(e.code === 'EPIPE' ? 0 : tell(e)));
+process.on('uncaughtException', (e) => process.exit(tell(e))); // readline's, of a line that is longer than a string can be
 main(process.argv.slice(2)).then(
   (code) => {
     process.exitCode = code;
   },
   (e) => {
-    const usage = e instanceof UsageError || e instanceof SyntaxError || (e instanceof GgufError && e.kind === 'argument');
-    process.stderr.write(`gguf-stream: ${e instanceof GgufError ? `${e.code}: ` : ''}${e.message}\n${usage ? 'See gguf-stream --help\n' : ''}`);
-    process.exitCode = usage ? 2 : 1;
+    process.exitCode = tell(e);
     process.stdin.destroy(); // nobody reads on, and its writer may never end
   },
 );

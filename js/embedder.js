@@ -104,6 +104,7 @@ class Embedder extends EventEmitter {
     }
     this.#state.target = target;
     this.#info = Object.freeze(reply.info);
+    delete this.#options.signal; // it is this load's: another child loads again
     return this;
   }
 
@@ -111,6 +112,7 @@ class Embedder extends EventEmitter {
   #callOptions(given, table) {
     const o = { ...this.#callDefaults, ...options.check(given, table, 'options') };
     checkSettings(o.output, o);
+    if (o.prefix !== undefined) options.checkText(o.prefix, 'prefix', this.#options.maxTextBytes);
     return o;
   }
 
@@ -171,10 +173,12 @@ class Embedder extends EventEmitter {
     const caller = callerStack(this.embedMany);
     if (!Array.isArray(texts)) throw argumentError('texts', 'an array of strings', texts);
     const o = this.#callOptions(callOptions, options.manyOptions);
-    const list = texts.slice(); // the caller may change theirs while we work
-    for (let i = 0; i < list.length; i++) options.checkText(list[i], `texts[${i}]`, this.#options.maxTextBytes);
     const matrix = o.matrix || o.output === 'matrix';
     if (o.details && matrix) throw argumentError('details', 'absent with a matrix', true);
+    if (!matrix) MemoryGuard.check(texts.length * 8);
+    if (texts.length > 0) options.checkText(texts[0], 'texts[0]', this.#options.maxTextBytes); // a list of holes is not worth its copy
+    const list = [...texts]; // the caller may change theirs while we work
+    options.checkTexts(list, this.#options.maxTextBytes);
     const queued = Math.min(list.length, mostQueued); // the rest waits in the caller's list, in nobody's way
     this.#enqueue(queued);
     try {
@@ -186,7 +190,6 @@ class Embedder extends EventEmitter {
 
   /** @param {string[]} list @param {Record<string, any>} o @param {Caller} caller */
   async #vectors(list, o, caller) {
-    MemoryGuard.check(list.length * 8);
     /** @type {(Numbers | Details<Numbers>)[]} */
     const out = [];
     for await (const slice of this.#slices(list, o, caller)) for (const v of each(slice)) out.push(v);

@@ -44,7 +44,9 @@ function callerStack(below) {
 function describe(v) {
   if (typeof v === 'string') return v.length > 40 ? `a string of ${v.length} characters` : JSON.stringify(v);
   if (v === null || v === undefined || typeof v === 'number' || typeof v === 'boolean') return Object.is(v, -0) ? '-0' : String(v);
-  return typeof v === 'object' && Array.isArray(v) ? 'an array' : `a ${typeof v}`;
+  if (ArrayBuffer.isView(v)) return `${Object.prototype.toString.call(v).slice(8, -1)} of ${v.byteLength} bytes`;
+  if (typeof v === 'object') return Array.isArray(v) ? `an array of ${v.length}` : 'an object';
+  return `a ${typeof v}`;
 }
 
 /**

@@ -353,7 +353,7 @@ export class GgufFile implements AsyncIterable<[string, MetadataValue]> {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-/** Opens a .gguf file by its path, file: URL or name on the hub, as {@link LoadOptions.model}. */
+/** Opens a .gguf file by its path, file: URL or name on the hub, as {@link LoadOptions.model}. The signal ends the opening, and later all that is asked of the file. */
 export function openGguf(path: string | URL, options?: { signal?: AbortSignal }): Promise<GgufFile>;
 
 /** Grants bytes against the process's budget, which it shares with the core. */

@@ -74,12 +74,14 @@ function processCore(tried = []) {
   if (child) return child;
   const allowed = /** @type {{ permission?: { has(scope: string): boolean } }} */ (process).permission?.has('child') ?? true;
   for (const { from, file, problem } of nativeFiles('process')) {
-    if (file && allowed) {
+    try {
+      if (!file || !allowed) throw new Error(problem ?? 'child processes are not permitted (--allow-child-process)');
       const { ProcessCore } = require('./process'); // only where it is used: its modules take milliseconds
-      child = new ProcessCore(path.resolve(file), process.env.GGUF_STREAM_KERNELS ?? '');
+      child = new ProcessCore(path.resolve(file));
       return child;
+    } catch (e) {
+      tried.push(`  ${from}: ${/** @type {Error} */ (e).message}`);
     }
-    tried.push(`  ${from}: ${problem ?? 'child processes are not permitted (--allow-child-process)'}`);
   }
   throw noCore(tried);
 }

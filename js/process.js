@@ -20,6 +20,8 @@
 const { spawn, spawnSync } = require('node:child_process');
 const { GgufError } = require('./errors');
 
+const outputKind = 13; // Kind.output of native.js, which this file is loaded by
+
 /**
  * @import { Core } from './native'
  * @typedef {{ callback: Parameters<Core['submit']>[4], progress: Parameters<Core['submit']>[5] }} Call
@@ -124,6 +126,16 @@ function allocate(bytes) {
   }
 }
 
+/** Room for a result of many jobs is memory of this process anyway: it need not come through the pipe. @param {number} bytes @param {Call['callback']} callback */
+function giveOutput(bytes, callback) {
+  const output = allocate(bytes);
+  if (output) callback(undefined, undefined, output);
+  else callback(noMemory(bytes));
+}
+
+/** The kernel set, as the addon reads it too. */
+const argumentsOfCore = () => [process.env.GGUF_STREAM_KERNELS ?? ''];
+
 /** @param {number} bytes */
 function noMemory(bytes) {
   return { code: 'ERR_MEMORY_ALLOCATION', kind: 'limit', field: 'output', offset: -1, message: `${bytes} bytes for the result` };
@@ -139,7 +151,6 @@ class ProcessCore {
   /** Goes up when a child dies: handles of an earlier one are void. */
   epoch = 0;
   #file;
-  #kernels;
   /** @type {import('node:child_process').ChildProcessWithoutNullStreams | undefined} */
   #child;
   /** @type {Map<number, Call>} */
@@ -151,10 +162,9 @@ class ProcessCore {
   /** @type {Hello | undefined} */
   #hello;
 
-  /** @param {string} file the executable @param {string} kernels */
-  constructor(file, kernels) {
+  /** @param {string} file the executable */
+  constructor(file) {
     this.#file = file;
-    this.#kernels = kernels;
   }
 
   /** @type {Core['submit']} */
@@ -162,16 +172,27 @@ class ProcessCore {
     do this.#nextId = (this.#nextId + 1) >>> 0;
     while (this.#nextId === 0 || this.#calls.has(this.#nextId));
     const id = this.#nextId;
+    if (kind === outputKind) {
+      queueMicrotask(() => giveOutput(JSON.parse(request ?? '').bytes, callback));
+      return id;
+    }
+    const frame = encode(id, kind, handle, request ?? '', texts ?? [], progress !== undefined);
     this.#child ??= this.#start();
+    this.#write(frame);
     this.#calls.set(id, { callback, progress });
-    this.#child.stdin.write(encode(id, kind, handle, request ?? '', texts ?? [], progress !== undefined));
     if (this.#calls.size === 1) this.#keepLoop(true);
     return id;
   }
 
+  /** Later, where the stack is shallow: a stream that overflows it is broken for all calls. @param {Buffer} frame */
+  #write(frame) {
+    const stdin = this.#child?.stdin;
+    queueMicrotask(() => stdin?.write(frame));
+  }
+
   /** @type {Core['cancel']} */
   cancel(id) {
-    if (this.#calls.has(id)) this.#child?.stdin.write(encode(id, 0, 0, '', [], false));
+    if (this.#calls.has(id)) this.#write(encode(id, 0, 0, '', [], false));
   }
 
   /** As of the last response. @type {Core['counters']} */
@@ -200,7 +221,7 @@ class ProcessCore {
 
   /** What a child says first, from one that is started and ended for it. @returns {Hello} */
   #ask() {
-    const r = spawnSync(this.#file, [this.#kernels], { input: '', windowsHide: true });
+    const r = spawnSync(this.#file, argumentsOfCore(), { input: '', windowsHide: true });
     /** @type {Hello | undefined} */
     let hello;
     const responses = new Responses((first) => {
@@ -238,7 +259,10 @@ class ProcessCore {
 
   #spawn() {
     try {
-      return spawn(this.#file, [this.#kernels], { stdio: ['pipe', 'pipe', 'pipe'], windowsHide: true });
+      const child = spawn(this.#file, argumentsOfCore(), { stdio: ['pipe', 'pipe', 'pipe'], windowsHide: true });
+      if (child.stdin) return child;
+      child.on('error', () => {}); // Node tells it later and gives no pipes, where there are no descriptors for them
+      throw new Error('too many open files');
     } catch (e) {
       throw new GgufError(this.#notStarted(/** @type {Error} */ (e)));
     }

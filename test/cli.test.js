@@ -188,6 +188,29 @@ test('Ctrl-C ends at once and cleanly, while it waits and while it works', async
   }
 });
 
+test('what cannot be written is said', () => {
+  for (const args of [
+    ['embed', '-m', tiny, 'a'],
+    ['inspect', tiny],
+  ]) {
+    const r = spawnSync('sh', ['-c', '"$0" "$@" >/dev/full', process.execPath, cli, ...args], { encoding: 'utf8' });
+    expect({ status: r.status, err: r.stderr }).toEqual({ status: 1, err: 'gguf-stream: ENOSPC: no space left on device, write\n' });
+  }
+});
+
+test('a byte order mark is no part of the first text; --ranges that cannot be used are named', () => {
+  expect(run(['tokenize', '--jsonl'], '\uFEFF"a text"\n').out).toBe(run(['tokenize', 'a text']).out);
+  expect(run(['tokenize', '--json'], '\uFEFFa text\n').out).toBe(run(['tokenize', '--json', 'a text']).out);
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'ranges-'));
+  for (const text of ['{', '[1]']) {
+    const file = path.join(folder, 'ranges.json');
+    fs.writeFileSync(file, text);
+    const r = run(['embed', '-m', tiny, '--output', 'int8', '--ranges', file, 'a']);
+    expect(r).toMatchObject({ status: 2, err: expect.stringContaining(`gguf-stream: --ranges ${file}: `) });
+  }
+  fs.rmSync(folder, { recursive: true });
+});
+
 test('a closed pipe is no error', () => {
   const r = spawnSync('sh', ['-c', `yes text | head -500 | ${process.execPath} ${cli} embed | head -1 >/dev/null`], { encoding: 'utf8' });
   expect(r.stderr).toBe('');

@@ -28,10 +28,14 @@ async function until(condition) {
 /** @param {Float32Array | Uint32Array} v */
 const bytes = (v) => Buffer.from(v.buffer, v.byteOffset, v.byteLength);
 
-/** Runs a script with the package as `g`. @param {string} code @param {{ args?: string[], env?: object, from?: string }} [o] from: another copy of it */
-function script(code, { args = [], env = {}, from = root } = {}) {
+/** Runs a script with the package as `g`. @param {string} code @param {{ args?: string[], env?: object, from?: string, limits?: string }} [o] from: another copy of it; limits: of a shell */
+function script(code, { args = [], env = {}, from = root, limits = ':' } = {}) {
   const source = `const g = require(${JSON.stringify(from)}); ${code}`;
-  const r = spawnSync(process.execPath, [...args, '-e', source], { encoding: 'utf8', timeout: 60000, env: { ...process.env, ...env } });
+  const r = spawnSync('sh', ['-c', `${limits}; exec "$0" "$@"`, process.execPath, ...args, '-e', source], {
+    encoding: 'utf8',
+    timeout: 60000,
+    env: { ...process.env, ...env },
+  });
   return { end: r.signal ?? r.status, out: r.stdout.trim(), err: r.stderr };
 }
 
@@ -146,6 +150,59 @@ test('a host that may not load addons gets a process by itself', () => {
   const refused = script(code, { args: args.slice(0, 2) });
   expect(refused.out).toMatch(/^ERR_NATIVE_LOAD/);
   expect(refused.out).toMatch(/--allow-child-process/);
+});
+
+test('a load that had a signal: another child loads again after the signal has aborted', async () => {
+  const abort = new AbortController();
+  const e = await loadEmbedder({ isolation: 'process', signal: abort.signal }).ready();
+  abort.abort();
+  process.kill(cores()[0], 'SIGKILL');
+  await until(() => cores().length === 0);
+  await new Promise((r) => setTimeout(r, 100)); // until this process has heard of it
+  expect(await e.embed('x')).toHaveLength(384);
+  await e.close();
+});
+
+test('no descriptors for the pipes: one typed error, and the next call tries again', () => {
+  const out = script(
+    `(async () => {
+      const fs = require('node:fs'), e = g.loadEmbedder({ isolation: 'process' });
+      require(${JSON.stringify(path.join(root, 'js', 'process.js'))});
+      const held = []; try { for (;;) held.push(fs.openSync('/dev/null')); } catch {}
+      const said = await e.embed('x').catch((x) => x.code + ' ' + x.message);
+      for (const f of held) fs.closeSync(f);
+      console.log(said, (await e.embed('x')).length);
+    })()`,
+    { limits: 'ulimit -n 64' },
+  );
+  expect(out).toEqual({ end: 0, out: "ERR_NATIVE_LOAD the core's process cannot be started: too many open files 384", err: '' });
+});
+
+test('calls where the stack is nearly full settle, and so do those after them', () => {
+  const out = script(
+    `(async () => {
+      const e = g.loadEmbedder({ isolation: 'process' }), made = []; await e.embed('x');
+      let tries;
+      const down = () => { try { down(); } catch { if (tries++ < 40) { try { made.push(e.embed('x').catch(() => {})); } catch {} throw new Error('up'); } } };
+      for (let i = 0; i < 20; i++) { tries = 0; try { down(); } catch {} }
+      await Promise.all(made);
+      console.log(made.length > 50, (await e.embed('y')).length);
+      process.exit();
+    })()`,
+  );
+  expect(out).toMatchObject({ end: 0, out: 'true 384' }); // V8 itself tells of the overflow on stderr
+});
+
+test('a call that the child has no memory for is refused alone', async () => {
+  const e = loadEmbedder({ isolation: 'process', maxTextBytes: 1 << 30 });
+  await e.embed('x');
+  const [pid] = cores();
+  const taken = 1024 * Number(fs.readFileSync(`/proc/${pid}/status`, 'utf8').match(/VmSize:\s*(\d+)/)?.[1]);
+  spawnSync('prlimit', ['--pid', String(pid), `--as=${taken + 30e6}`]);
+  await expect(e.countTokens('w '.repeat(5e7))).rejects.toMatchObject({ code: expect.stringMatching(/^ERR_MEMORY_(LIMIT|ALLOCATION)$/) });
+  expect(await e.embed('x')).toHaveLength(384);
+  expect(cores()).toEqual([pid]);
+  await e.close();
 });
 
 test('the whole of the API without the addon', () => {

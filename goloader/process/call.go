@@ -28,25 +28,28 @@ type call struct {
 	outputBytes int64
 }
 
-// readBody reads what follows the header. What a broken frame has taken is given back.
-func (j *call) readBody(in io.Reader, size, requestBytes, texts int64) (err error) {
+// readBody reads what follows the header. What a broken frame has taken is given back. A call that there is no memory for is
+// answered so and read past.
+func (j *call) readBody(in io.Reader, size, requestBytes, texts int64) (taken bool, err error) {
 	if size < requestBytes+4*texts {
-		return io.ErrUnexpectedEOF
+		return false, io.ErrUnexpectedEOF
 	}
 	if j.body, err = j.connection.ledger.Allocate(memory.Staging, size); err != nil {
-		return err
+		j.Finish(err)
+		_, err = io.CopyN(io.Discard, in, size)
+		return false, err
 	}
 	b := j.body.Bytes()[:size]
 	if _, err := io.ReadFull(in, b); err != nil {
 		j.body.Free()
-		return err
+		return false, err
 	}
 	j.request, j.texts = b[:requestBytes], b[requestBytes+4*texts:]
 	j.ends = make([]uint64, texts)
 	for i := range j.ends {
 		j.ends[i] = uint64(binary.LittleEndian.Uint32(b[requestBytes+4*int64(i):]))
 	}
-	return nil
+	return true, nil
 }
 
 func (j *call) Kind() jobs.Kind           { return j.kind }

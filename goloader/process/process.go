@@ -137,8 +137,12 @@ func (c *connection) read(in io.Reader) error {
 			continue
 		}
 		j := &call{connection: c, id: h[1], kind: jobs.Kind(h[2]), flags: h[3], handle: uint64(h[5])<<32 | uint64(h[4])}
-		if err := j.readBody(in, int64(h[0]), int64(h[6]), int64(h[7])); err != nil {
+		taken, err := j.readBody(in, int64(h[0]), int64(h[6]), int64(h[7]))
+		if err != nil {
 			return err
+		}
+		if !taken {
+			continue
 		}
 		c.mu.Lock()
 		c.running[j.id] = j

@@ -94,8 +94,8 @@ async function* records(v, args) {
     input.on('error', fail);
     lines.on('error', fail); // readline tells the input's once more
     let number = 0;
-    for await (const line of lines) {
-      number++;
+    for await (const read of lines) {
+      const line = number++ === 0 ? read.replace(/^\uFEFF/, '') : read;
       if (!v.jsonl) yield { text: line };
       else if (line.trim() !== '') yield recordOf(line, `${name}, line ${number}`);
     }

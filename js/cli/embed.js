@@ -9,8 +9,13 @@ const jsonOf = (record, { vector, scale }) => JSON.stringify({ ...record, embedd
 
 /** The calibration of int8 and uint8: a JSON file of two arrays, minima and maxima. @param {string} file */
 function rangesOf(file) {
-  const rows = JSON.parse(fs.readFileSync(file, 'utf8'));
-  if (!Array.isArray(rows) || rows.length !== 2 || !rows.every(Array.isArray)) throw new UsageError('--ranges takes a JSON file of two arrays');
+  let rows;
+  try {
+    rows = JSON.parse(fs.readFileSync(file, 'utf8'));
+  } catch (e) {
+    throw new UsageError(`--ranges ${file}: ${/** @type {Error} */ (e).message}`);
+  }
+  if (!Array.isArray(rows) || rows.length !== 2 || !rows.every(Array.isArray)) throw new UsageError(`--ranges ${file}: must be JSON of two arrays`);
   return new Float32Array([...rows[0], ...rows[1]]);
 }
 
