@@ -93,7 +93,11 @@ func (a preparedRows) code(s *kernelSet, of device.TensorSpec, p device.Precisio
 	form := s.form(of, p)
 	switch {
 	case C.gsk_takes_bytes(&form) != 0:
-		return int32(a.codes[i]) + int32(int16(a.zeros[i/s.activationBlock(of, p)]))
+		zero := int32(int16(a.zeros[i/s.activationBlock(of, p)]))
+		if s.set.nibbles != 0 {
+			return int32(int8(a.codes[i])) + zero
+		}
+		return int32(a.codes[i]) + zero
 	case form.unit == 4:
 		at := i/32*64 + i%32
 		high, low := int32(int8(a.codes[at])), int32(a.codes[at+32])

@@ -75,7 +75,7 @@ typedef struct gsk_form {
   int32_t half_scale; /* codes: scales and mins are IEEE halves */
   int32_t unit; /* codes: k that lie together, 2 for dot products of int16, 4 for those of bytes */
   int32_t fast; /* codes: the activations are of fast precision */
-  int32_t zero; /* CODES8: 0, or GSK_CODE_ZERO: what is added to a code, which is unsigned then */
+  int32_t zero; /* what is added to codes: 0, or GSK_CODE_ZERO or gsk_count's for unsigned ones */
   int8_t table[16]; /* CODES4: the number of each nibble */
 } gsk_form;
 
@@ -90,12 +90,13 @@ typedef struct gsk_matrix {
  * codes [k], a zero behind an odd k, and one scale a row. exact: a ≈ scale·code, int16 codes, one scale a row; for a unit
  * of 4 their high and low bytes are apart, [k/32][2][32], and for unsigned codes the low ones are signed, too.
  * fast: a ≈ scale·(code − zero), a scale and a zero per block (gsk_activation_block); code an unsigned byte, for a unit
- * of 2 code − zero as int16. */
+ * of 2 code − zero as int16, for gsk_count's forms code − 128 as a signed byte. */
 typedef struct gsk_rows {
   const void *data;    /* codes or float32 */
   int64_t stride;      /* bytes */
   const float *scales; /* exact and words: [row]; fast: [row][k/block] */
-  /* [row][k/block]. Of bytes: each two int16: −zero and 0. For unsigned codes: −(their zero)·(sum of the row's block) */
+  /* [row][k/block]. Of bytes: each two int16: −zero and 0; for gsk_count's forms 128 − zero, and the sum of the block's
+   * codes less their zeros. For unsigned codes: −(their zero)·(sum of the row's block) */
   const int32_t *zeros;
   const int32_t *sums; /* [row][k/16]: sums of the codes less their zeros, for mins */
 } gsk_rows;
@@ -145,7 +146,8 @@ typedef struct gsk_kernel_set {
   void (*linear)(const gsk_linear *args, int64_t r0, int64_t r1, int64_t p0, int64_t p1);
   int32_t exact_unit; /* gsk_form.unit of exact matrices */
   int32_t fast_unit;  /* of fast ones: 4, or 2 without products of bytes */
-  int32_t widens;     /* codes of 4 bits are multiplied as codes of 8 */
+  int32_t nibbles;    /* but fast ones have gsk_count's form where their codes let them */
+  int32_t widens;     /* codes of 4 bits are multiplied as codes of 8, but for those */
   int32_t q8_zero;    /* gsk_form.zero of those of Q8_0's form (gsk_is_q8), whose unit is 4 then */
   /* for matrices of a form: codes = round(x·(32512/max|x|)), scale = max|x|/32512; zeros of unsigned codes; else sums
    * per 16, or NULL */
@@ -184,6 +186,15 @@ static inline int64_t gsk_up(int64_t n, int64_t to) { return (n + to - 1) / to *
 static inline int64_t gsk_attention_scratch(int64_t rows, int64_t head_size) {
   int64_t l = gsk_up(rows, GSK_LANES), d = gsk_up(head_size, GSK_LANES);
   return 2 * l * d + GSK_GROUP * (2 * d + GSK_KEYS) + d;
+}
+
+/* For sets of nibbles: 4-bit codes that count up by one are their nibbles, unsigned, and are multiplied by bytes. */
+static inline void gsk_count(gsk_form *f) {
+  for (int i = 0; i < 16; i++)
+    if (f->table[i] != f->table[0] + i) return;
+  f->unit = 4;
+  f->zero = -f->table[0];
+  for (int i = 0; i < 16; i++) f->table[i] = (int8_t)i;
 }
 
 /* 8-bit codes, blocks of 32 or joined ones, a half as scale */
@@ -244,10 +255,15 @@ static inline gsk_form gsk_widened(const gsk_form *f) {
   return wide;
 }
 
+/* Whether a set with these fields multiplies a form by way of panels of 8-bit codes. */
+static inline int gsk_is_widened(int widens, int nibbles, const gsk_form *f) {
+  return widens && f->storage == GSK_CODES4 && !(nibbles && gsk_takes_bytes(f));
+}
+
 /* room that a set's product with a matrix needs */
 static inline int64_t gsk_widened_bytes(const gsk_kernel_set *set, const gsk_form *f, int64_t k) {
   gsk_form wide = gsk_widened(f);
-  return set->widens && f->storage == GSK_CODES4 ? gsk_panel_bytes(&wide, k) : 0;
+  return gsk_is_widened(set->widens, set->nibbles, f) ? gsk_panel_bytes(&wide, k) : 0;
 }
 
 #pragma GCC visibility pop

@@ -33,12 +33,20 @@
  *   loadSums(p)          LANES int16 to the first of each pair of VW
  *   storeAbove(p, x, q, n, below)   round(x·q) − below of n numbers, 32 or 64, at most 255, as bytes
  *
+ * with NIBBLES, for which FAST_UNIT is 2, VQ, VB, quad and storeAbove as above, and
+ *
+ *   loadCounts(p, lo, hi)  4·LANES bytes: VB of the low and of the high nibbles
+ *   dotShort(acc, q, w)  VW acc + sums of two products of nibbles and signed bytes
+ *   addPairs(a)          of VW to VI
+ *   loadSumsAnd(p, n)    LANES int16, n behind each, to VW
+ *   signBytes(p, sums)   32 bytes at p to themselves less 128; before that, two int32 sums of 16
+ *
  * and, where the defaults below do not fit, FLOAT_ROWS (rows of a tile of float forms), CODES_ROWS (of exact codes
  * forms; of all codes forms in kernels_codes_bytes_arm64.h), WORDS_ROWS (of words), ATTEND_CODES_VECS (ATTEND_VECS of
  * codes, no more), STEP_VECS (vectors that elementary functions work on at once, 16/LANES or more), EXACT_UNIT and
  * FAST_UNIT (gsk_form.unit of exact and fast matrices), WIDENS (1: a panel of 4-bit codes becomes one of 8-bit codes
- * before it is multiplied), GSK_CODES (the file of the tiles of codes forms), Q8_TILES (of tiles of Q8_0's form in
- * assembly), IN_TURN (kernels_codes.h) and GSK_INLINE.
+ * before it is multiplied), NIBBLES (1: there are gsk_count's forms, of kernels_codes_nibbles.h), GSK_CODES (the file of
+ * the tiles of codes forms), Q8_TILES (of tiles of Q8_0's form in assembly), IN_TURN (kernels_codes.h) and GSK_INLINE.
  */
 #include <string.h>
 
@@ -73,6 +81,9 @@
 #ifndef FAST_UNIT
 #define FAST_UNIT 4
 #endif
+#ifndef NIBBLES
+#define NIBBLES 0
+#endif
 
 /* each file uses those before it */
 #include "kernels_numbers.h"
@@ -89,6 +100,7 @@ const gsk_kernel_set GSK_JOIN(gsk_, SET) = {
     .linear = linear,
     .exact_unit = EXACT_UNIT,
     .fast_unit = FAST_UNIT,
+    .nibbles = NIBBLES,
     .widens = WIDENS,
 #ifdef Q8_TILES
     .q8_zero = GSK_CODE_ZERO,

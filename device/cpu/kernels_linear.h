@@ -46,7 +46,9 @@ GSK_INLINE void finishColumns(const gsk_linear *g, const int FAST, int64_t row, 
  * the panel's tile number GSK_PART. Tiles have at most SIZE rows, a number up to the constant MOST, and begin at multiples
  * of STEP rows, which divides SIZE. */
 #define GSK_PART (first ? tiles + t : tiles > 1 ? t : ALONE)
-#define GSK_EACH_TILE_OF(TILE, MOST, STEP, SIZE)                                               \
+#define GSK_EACH_TILE_OF(TILE, MOST, STEP, SIZE) \
+  GSK_EACH_ROWS(GSK_TILE(TILE, MOST, rows), STEP, SIZE)
+#define GSK_EACH_ROWS(DO, STEP, SIZE)                                                          \
   for (int64_t p = p0, n = (r1 - r0 + STEP - 1) / STEP, tiles = (r1 - r0 + SIZE - 1) / (SIZE), \
                least = n / tiles, longer = n % tiles;                                          \
        p < p1; p++)                                                                            \
@@ -54,7 +56,7 @@ GSK_INLINE void finishColumns(const gsk_linear *g, const int FAST, int64_t row, 
       for (int64_t t = 0, r = r0, rows; t < tiles; t++, r += rows) {                           \
         rows = STEP * (least + (t < longer));                                                  \
         if (STEP > 1 && rows > r1 - r) rows = r1 - r;                                          \
-        GSK_TILE(TILE, MOST, rows)                                                             \
+        DO;                                                                                    \
       }
 #define GSK_EACH_TILE(TILE, MOST) GSK_EACH_TILE_OF(TILE, MOST, 1, MOST)
 
@@ -99,6 +101,9 @@ GSK_INLINE int opaque(int n) {
 #define GSK_CODES "kernels_codes.h"
 #endif
 #include GSK_CODES
+#if NIBBLES
+#include "kernels_codes_nibbles.h"
+#endif
 
 /* One tile of a float form: acc = fmaV(a[k], w[k], acc), k upwards. */
 GSK_INLINE void tileFloats(const gsk_linear *g, const int MR, const int STORAGE, int64_t row,
@@ -238,6 +243,9 @@ static form_function *formFunction(const gsk_form *f) {
   if (bits == BITS && block == SUB && f->has_min == MIN && f->half_scale == HALF && \
       f->fast == FAST)                                                              \
     return NAME;
+#if NIBBLES
+  if (bits == 4) return f->has_min ? NIBBLES_MIN : NIBBLES_ALONE; /* others are widened */
+#endif
   GSK_FORMS(GSK_PICK)
   return NULL; /* pack.go makes no other form */
 }
@@ -312,7 +320,7 @@ static void lastPanel(form_function *form, const gsk_linear *g, int64_t r0, int6
 static void linear(const gsk_linear *g, int64_t r0, int64_t r1, int64_t p0, int64_t p1) {
   if (r0 >= r1) return; /* there is no tile */
   const gsk_form *f = &g->w->form;
-  form_function *form = WIDENS && f->storage == GSK_CODES4 ? widenedForm : formFunction(f);
+  form_function *form = gsk_is_widened(WIDENS, NIBBLES, f) ? widenedForm : formFunction(f);
   int64_t whole = g->w->n / GSK_PANEL;
   form(g, r0, r1, p0, p1 < whole ? p1 : whole);
   if (p1 > whole) lastPanel(form, g, r0, r1);

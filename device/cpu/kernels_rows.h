@@ -61,8 +61,6 @@ typedef struct block_ranges {
   float q[LANES], below[LANES], scale[LANES];
 } block_ranges;
 
-enum { FAST_CODE = FAST_UNIT == 2 ? 2 : 1 }; /* bytes of a code of fast precision */
-
 /* A block of rows, and how to come to the next. */
 typedef struct block_place {
   const float *x;
@@ -70,8 +68,9 @@ typedef struct block_place {
   int64_t at, k, rest, codes_rest; /* k of the block; from the end of a row to the next */
 } block_place;
 
-GSK_INLINE void nextBlock(const int BLOCK, block_place *b) {
-  b->x += BLOCK, b->codes += FAST_CODE * BLOCK, b->at += BLOCK;
+/* CODE: bytes of a code. */
+GSK_INLINE void nextBlock(const int BLOCK, const int CODE, block_place *b) {
+  b->x += BLOCK, b->codes += CODE * BLOCK, b->at += BLOCK;
   if (b->at == b->k) b->at = 0, b->x += b->rest, b->codes += b->codes_rest;
 }
 
@@ -79,7 +78,7 @@ GSK_INLINE void nextBlock(const int BLOCK, block_place *b) {
 GSK_INLINE void rangesOf(block_place from, const int BLOCK, int there, block_ranges *r) {
   const V zero = set1(0.0f);
   V high[LANES], under[LANES];
-  for (int b = 0; b < opaque(there); b++, nextBlock(BLOCK, &from)) {
+  for (int b = 0; b < opaque(there); b++, nextBlock(BLOCK, 0, &from)) {
     V most = zero, least = zero;
     GSK_UNROLL for (int j = 0; j < BLOCK; j += LANES) {
       V y = load(from.x + j);
@@ -108,32 +107,50 @@ GSK_INLINE void lessZero(const int BLOCK, const float *x, float q, float below, 
   }
 }
 
+/* A block's codes as bytes, and sums of 16 less their zero; the result is the block's of gsk_rows.zeros. */
+#if NIBBLES
+GSK_INLINE int32_t aboveZero(const int BLOCK, const float *x, float q, float below, uint8_t *codes,
+                             int32_t *sums) {
+  const int32_t less = (int32_t)below;
+  int32_t own[GSK_BLOCK / GSK_LANES];
+  storeAbove(codes, x, set1(q), BLOCK, below);
+  signBytes(codes, own);
+  own[0] += GSK_LANES * less, own[1] += GSK_LANES * less;
+  if (sums) memcpy(sums, own, sizeof own);
+  return (int32_t)((uint32_t)(own[0] + own[1]) << 16 | ((uint32_t)(128 + less) & 0xffff));
+}
+#elif FAST_UNIT == 4
+GSK_INLINE int32_t aboveZero(const int BLOCK, const float *x, float q, float below, uint8_t *codes,
+                             int32_t *sums) {
+  storeAbove(codes, x, set1(q), BLOCK, below);
+  if (sums) lessZero(BLOCK, x, q, below, NULL, sums);
+  return (int32_t)below & 0xffff;
+}
+#else /* no activations are bytes */
+#define aboveZero(BLOCK, x, q, below, codes, sums) 0
+#endif
+
 /* Blocks are counted over all rows: those of one need not fill LANES. (Loops over them are not unrolled: addresses of all
  * would be computed first, and spilled.) */
-GSK_INLINE void prepareBlocks(const int BLOCK, const float *x, int64_t stride, int64_t rows,
-                              int64_t k, uint8_t *codes, float *scales, int32_t *zeros,
-                              int32_t *sums) {
+GSK_INLINE void prepareBlocks(const int BLOCK, const int UNIT, const float *x, int64_t stride,
+                              int64_t rows, int64_t k, uint8_t *codes, float *scales,
+                              int32_t *zeros, int32_t *sums) {
   const int64_t blocks = rows * (k / BLOCK);
+  const int CODE = UNIT == 2 ? 2 : 1;
   block_place place = {.x = x,
                        .codes = codes,
                        .k = k,
                        .rest = stride - k,
-                       .codes_rest = gsk_codes_stride(k) - FAST_CODE * k};
+                       .codes_rest = gsk_codes_stride(k) - CODE * k};
   for (int64_t block = 0; block < blocks; block += LANES) {
     const int there = blocks - block < LANES ? (int)(blocks - block) : LANES;
     block_ranges r;
     rangesOf(place, BLOCK, there, &r);
-    for (int b = 0; b < opaque(there); b++, nextBlock(BLOCK, &place)) {
+    for (int b = 0; b < opaque(there); b++, nextBlock(BLOCK, CODE, &place)) {
       int32_t *own = sums ? sums + (block + b) * BLOCK / GSK_LANES : NULL;
       scales[block + b] = r.scale[b];
-#if FAST_UNIT == 2
-      (void)zeros;
-      lessZero(BLOCK, place.x, r.q[b], r.below[b], (int16_t *)place.codes, own);
-#else
-      storeAbove(place.codes, place.x, set1(r.q[b]), BLOCK, r.below[b]);
-      zeros[block + b] = (int32_t)r.below[b] & 0xffff;
-      if (sums) lessZero(BLOCK, place.x, r.q[b], r.below[b], NULL, own);
-#endif
+      if (UNIT == 2) lessZero(BLOCK, place.x, r.q[b], r.below[b], (int16_t *)place.codes, own);
+      else zeros[block + b] = aboveZero(BLOCK, place.x, r.q[b], r.below[b], place.codes, own);
     }
   }
 }
@@ -141,8 +158,10 @@ GSK_INLINE void prepareBlocks(const int BLOCK, const float *x, int64_t stride, i
 static void prepareFast(const gsk_form *f, const float *x, int64_t stride, int64_t rows, int64_t k,
                         uint8_t *codes, float *scales, int32_t *zeros, int32_t *sums) {
   if (gsk_activation_block(f) == GSK_JOINED)
-    prepareBlocks(GSK_JOINED, x, stride, rows, k, codes, scales, zeros, sums);
-  else prepareBlocks(GSK_BLOCK, x, stride, rows, k, codes, scales, zeros, sums);
+    prepareBlocks(GSK_JOINED, FAST_UNIT, x, stride, rows, k, codes, scales, zeros, sums);
+  else if (NIBBLES && f->unit == 4)
+    prepareBlocks(GSK_BLOCK, 4, x, stride, rows, k, codes, scales, zeros, sums);
+  else prepareBlocks(GSK_BLOCK, FAST_UNIT, x, stride, rows, k, codes, scales, zeros, sums);
 }
 
 static void prepareWords(const float *x, int64_t k, int16_t *row, float *scale) {

@@ -303,13 +303,14 @@ func TestGreatestWordsAtTheFence(t *testing.T) {
 	}
 }
 
-// TestGreatestCodesAtTheFence: the largest codes of both sides, of either sign.
+// TestGreatestCodesAtTheFence: the largest codes of both sides, of either sign, alone and mixed. Sums of them are the
+// greatest there are, in int16 too (kernels_codes_nibbles.h).
 func TestGreatestCodesAtTheFence(t *testing.T) {
 	for _, typ := range forms() {
 		if typ.Codes == nil {
 			continue
 		}
-		for _, n := range []numbers{same{0x80, 1}, same{0x80, -1}, same{0x7f, 1}, same{0x7f, -1}} {
+		for _, n := range []numbers{same{0x80, 1}, same{0x80, -1}, same{0x7f, 1}, same{0x7f, -1}, newEnds()} {
 			for _, precision := range []device.Precision{device.Exact, device.Fast} {
 				for _, k := range []int{96, 128} {
 					newProduct(typ, precision, 20, 33, k, false, n).check(t, window{0, 20, 0, 2})
@@ -327,6 +328,14 @@ type same struct {
 
 func (s same) byte() byte      { return s.code }
 func (s same) finite() float32 { return s.number }
+
+// ends draws numbers that become the least and the greatest codes.
+type ends struct{ *rand.Rand }
+
+func newEnds() ends { return ends{rand.New(rand.NewPCG(7, 7))} }
+
+func (e ends) byte() byte      { return 0x7f + byte(e.IntN(2)) }
+func (e ends) finite() float32 { return float32(2*e.IntN(2) - 1) }
 
 // TestColumnsTooLongForWords stay floats.
 func TestColumnsTooLongForWords(t *testing.T) {

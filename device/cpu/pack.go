@@ -44,6 +44,9 @@ func (k *kernelSet) form(s device.TensorSpec, p device.Precision) C.gsk_form {
 	switch {
 	case p == device.Fast:
 		f.unit, f.fast = k.set.fast_unit, 1
+		if c.Bits == 4 && k.set.nibbles != 0 {
+			C.gsk_count(&f)
+		}
 		if joinedTypes[t.Name] && !s.Sensitive && columns%C.GSK_JOINED == 0 {
 			f.sub_block = C.GSK_JOINED
 		}

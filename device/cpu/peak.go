@@ -29,7 +29,8 @@ const (
 )
 
 // setPeaks names the loop (peak_amd64.c) that bounds each arithmetic of a set. An exact product is two of bytes for the
-// tile unit, and tiles of 32 k are half of what it takes: its shares are of a peak that only joined blocks can reach.
+// tile unit, and tiles of 32 k are half of what it takes: its shares are of a peak that only joined blocks can reach. Of
+// some 4-bit types avx2's fast products are of bytes (gsk_count): their shares may be more than the whole.
 var setPeaks = map[string][arithmetics]string{
 	"amx":        {"f32 512", "int8 tiles", "int8 tiles", "int16 512"},
 	"avx512vnni": {"f32 512", "int16 512", "int8 512", "int16 512"},

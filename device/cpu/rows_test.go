@@ -55,6 +55,7 @@ func TestPrepareAtTheFence(t *testing.T) {
 			checkPrepare(t, "Q8_0", device.Exact, draw(k, next))
 			checkPrepare(t, "Q4_0", device.Exact, draw(k, next))
 			checkPrepare(t, "Q8_0", device.Fast, draw(k, next))
+			checkPrepare(t, "Q4_0", device.Fast, draw(k, next))
 		}
 		for _, k := range append([]int{1 << 16}, rowLengths...) {
 			checkPrepare(t, "F16", device.Fast, draw(k, next))
@@ -72,7 +73,10 @@ func checkPrepare(t *testing.T, typ string, p device.Precision, x []float32) {
 	var codes []int32
 	scales := everySet(t, func(s *kernelSet, f *fence) []float32 {
 		a := m.prepare(s, f)
-		unsigned := int32(s.form(m.spec, p).zero)
+		unsigned := int32(0)
+		if p == device.Exact {
+			unsigned = int32(s.form(m.spec, p).zero)
+		}
 		for i, sum := range a.sums {
 			if m.arithmetic == Words || unsigned != 0 {
 				break // has none
