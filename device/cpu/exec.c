@@ -32,9 +32,10 @@ typedef struct run {
   int64_t waited; /* by the caller's thread, ns */
 } run;
 
-/* Runs still to be made by one thread, because the last team waited for a core that others hold. */
-static atomic_int crowded;
-enum { CROWDED_RUNS = 32 };
+/* When runs may be shared again, after a team that waited for a core that others hold. A time, not a number of runs: of long
+ * ones the first that begins after it is. */
+static _Atomic int64_t crowded_until;
+enum { CROWDED_NS = 100000000 };
 
 #define TAKE(field, type, count) \
   (w->field = (type *)(base + at), at += gsk_up((count) * (int64_t)sizeof(type), GSK_ALIGN))
@@ -348,13 +349,11 @@ int32_t gsk_run(const gsk_program *p, const gsk_batch *b) {
   run r = {.p = p, .b = b, .phases = b->together ? b->group_count * (p->run_count + 1) : 1};
   if (!b->together) {
     gsk_pool_run(b->threads, run_thread, &r);
-  } else if (atomic_load(&crowded) > 0) {
-    atomic_fetch_sub(&crowded, 1);
-    gsk_pool_run(1, run_thread, &r);
   } else {
     int64_t start = gsk_now();
-    gsk_pool_run(b->threads, run_thread, &r);
-    if (r.waited > (gsk_now() - start) / 4) atomic_store(&crowded, CROWDED_RUNS);
+    gsk_pool_run(start < atomic_load(&crowded_until) ? 1 : b->threads, run_thread, &r);
+    int64_t end = gsk_now();
+    if (r.waited > (end - start) / 4) atomic_store(&crowded_until, end + CROWDED_NS);
   }
   return atomic_load(&r.cancelled);
 }

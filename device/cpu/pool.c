@@ -31,8 +31,10 @@ enum { DEFAULT_FLOAT_MODE = 0 };
 #endif
 
 enum {
-  SPINS = 2000
-}; /* pauses: 57 µs on Zen 3; longer spinning hurts where others hold the cores */
+  SPINS = 2000,   /* pauses: 57 µs on Zen 3; longer spinning hurts where others hold the cores */
+  YIELDS = 10000, /* then, some ms where nobody else wants the core; who still waits sleeps */
+  NAP_NS = 50000
+};
 
 static pthread_mutex_t turn = PTHREAD_MUTEX_INITIALIZER; /* one run at a time */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -51,8 +53,10 @@ int64_t gsk_now(void) {
 }
 
 void gsk_relax(int spins) {
+  const struct timespec nap = {.tv_nsec = NAP_NS};
   if (spins < SPINS) relax();
-  else sched_yield();
+  else if (spins < SPINS + YIELDS) sched_yield();
+  else nanosleep(&nap, NULL);
 }
 
 /* The worker's number in the run, 0 if it has come too late. */

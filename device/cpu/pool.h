@@ -10,7 +10,7 @@
 enum { GSK_THREADS = 64 }; /* most of a run */
 typedef void (*gsk_task)(void *arg, int thread);
 void gsk_pool_run(int threads, gsk_task fn, void *arg);
-/* One turn of a loop that waits for another thread: a pause, after many of them the core for others. */
+/* One turn of a loop that waits for another thread: a pause, after many of them the core for others, at last a nap. */
 void gsk_relax(int spins);
 int64_t gsk_now(void); /* ns of a clock that only goes forward */
 #pragma GCC visibility pop

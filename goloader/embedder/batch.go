@@ -41,8 +41,8 @@ type window struct {
 
 // batcher turns a model's requests into runs of the device, on one goroutine while the queue holds something.
 // Requests that wait together share batches: each gets an even share of the token budget, and what is left goes
-// to the first; turns go round, so that a lone call waits for one batch of a long one, not for its end. The
-// buffers are reused.
+// to the first; turns go round, and short requests have batches between (fill), so that a lone call waits for one
+// batch of a long one, not for its end. The buffers are reused.
 type batcher struct {
 	model   *model
 	active  []*Request
@@ -50,6 +50,7 @@ type batcher struct {
 	scratch tokenizer.Scratch
 	joiner  joiner
 	texts   []text // of the batch
+	short   bool   // the batch is of short requests, beside long ones
 	pooled  []float32
 	batch   device.Batch
 }
@@ -186,10 +187,52 @@ func (r *Request) named(err error) error {
 	return e
 }
 
-// fill chooses the texts of the next batch, of requests that pool and are limited like the first, which has at
-// least one in it.
+// fill chooses the texts of the next batch. Beside long requests every second one is of short ones alone, where there are any:
+// they wait for the batch that runs, and not for another that is filled up.
 func (b *batcher) fill() {
 	b.texts = b.texts[:0]
+	b.short = !b.short && b.fillShort()
+	if !b.short {
+		b.fillShared()
+	}
+	slices.SortStableFunc(b.texts, longestFirst)
+}
+
+// fillShort takes all of the short requests that pool and are limited like the first of them; none where all are short.
+func (b *batcher) fillShort() bool {
+	first, long, budget := (*Request)(nil), false, limits.BatchTokens
+	for _, r := range b.active {
+		switch {
+		case !r.isShort():
+			long = true
+		case first == nil:
+			first = r
+		}
+	}
+	if first == nil || !long {
+		return false
+	}
+	for _, r := range b.active {
+		if r.isShort() && r.runsWith(first) {
+			budget -= b.move(r.window, budget)
+		}
+	}
+	return true
+}
+
+// isShort: what is left of the request is half a batch or less.
+func (r *Request) isShort() bool {
+	tokens := 0
+	for _, t := range r.window.texts[r.window.next:] {
+		if tokens += t.count; tokens > limits.BatchTokens/2 {
+			return false
+		}
+	}
+	return r.next == len(r.Texts)
+}
+
+// fillShared gives each request that pools and is limited like the first an even share; the first has at least one text in it.
+func (b *batcher) fillShared() {
 	first, like := b.active[0], 0
 	for _, r := range b.active {
 		if r.runsWith(first) {
@@ -208,7 +251,6 @@ func (b *batcher) fill() {
 			budget -= b.move(r.window, budget)
 		}
 	}
-	slices.SortStableFunc(b.texts, longestFirst)
 }
 
 // move takes texts of at most `tokens` tokens together from the window into the batch.

@@ -393,6 +393,43 @@ func TestALoneCallOvertakesALongOne(t *testing.T) {
 	require.Equal(t, "long", <-order)
 }
 
+// TestShortCallsHaveBatchesOfTheirOwn beside long ones, every second; among themselves they share all.
+func TestShortCallsHaveBatchesOfTheirOwn(t *testing.T) {
+	e := new(Embedder)
+	request := func(texts, tokens int) *Request {
+		r := &Request{Texts: make([][]byte, texts), next: texts, embedder: e, window: new(window)}
+		for i := range texts {
+			r.window.texts = append(r.window.texts, text{r, i, 0, tokens})
+		}
+		return r
+	}
+	taken := func(b *batcher) map[*Request]int {
+		b.fill()
+		n := map[*Request]int{}
+		for _, x := range b.texts {
+			n[x.request]++
+		}
+		return n
+	}
+	long, short, other, late := request(20, 512), request(1, 16), request(2, 200), request(1, 16)
+	b := &batcher{active: []*Request{long, short, other}}
+	require.Equal(t, map[*Request]int{short: 1, other: 2}, taken(b))
+	b.active = []*Request{long, late}
+	require.Equal(t, map[*Request]int{long: 1, late: 1}, taken(b), "the long one's turn, which is shared")
+	late = request(1, 16)
+	b.active = []*Request{long, late}
+	require.Equal(t, map[*Request]int{late: 1}, taken(b))
+	b.active = []*Request{long}
+	require.Equal(t, map[*Request]int{long: 2}, taken(b))
+	b.active = []*Request{request(1, 16), request(3, 16)}
+	require.Len(t, taken(b), 2, "all are short")
+	unfinished := request(1, 16)
+	unfinished.Texts = make([][]byte, 2)
+	b.active = []*Request{unfinished, request(1, 16)}
+	require.Equal(t, 1, taken(b)[b.active[1]])
+	require.NotContains(t, b.texts, unfinished.window.texts[0], "there are texts behind its window")
+}
+
 // TestACancelledCallIsAnsweredWhateverIsBeforeIt: at the next step of the queue, though its turn is far.
 func TestACancelledCallIsAnsweredWhateverIsBeforeIt(t *testing.T) {
 	r := newRuntime(t, Settings{})
