@@ -58,7 +58,7 @@ export interface LoadOptions extends TextOptions {
    * Default: the bundled all-MiniLM-L6-v2 Q8_0.
    */
   model?: string | URL;
-  /** 'exact' (default): 1 − cosine ≤ 1e-6 to the model's float64 forward pass; 'fast': ≤ 1e-3, single words up to 1.4e-3. */
+  /** 'exact' (default): 1 − cosine ≤ 1e-6 to the model's float64 forward pass; 'fast': ≤ 1e-3, single words up to 1.4e-3; docs/embed.md says where it is faster. */
   precision?: 'exact' | 'fast';
   /** Most threads of a call. Default: the usable cores. */
   threads?: number;
