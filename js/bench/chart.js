@@ -1,41 +1,55 @@
 // Horizontal bars, on a terminal or as SVG. A dozen rectangles need no plotting library: the package would
 // have megabytes of dependencies for the sake of one option.
 
-/** @typedef {{ label: string, value: number }} Bar */
+/**
+ * @typedef {{ label: string, value: number, note?: string }} Bar a note stands behind the value, in text only
+ * @typedef {{ unit: string, bars: Bar[], most?: number }} Chart most: the value of a full bar, the largest without it
+ */
 
 const eighths = ['', '▏', '▎', '▍', '▌', '▋', '▊', '▉'];
+const widest = 40; // characters of a bar; the eye compares no better over a whole screen
 
-/** @param {Bar[]} bars */
-const largest = (bars) => Math.max(...bars.map((b) => b.value), Number.MIN_VALUE);
+/** @param {Chart} chart */
+const fullOf = ({ bars, most = Number.MIN_VALUE }) => Math.max(...bars.map((b) => b.value), most);
 
 /** @param {number} value */
 const short = (value) => (value >= 100 ? Math.round(value).toLocaleString('en') : value.toPrecision(3));
 
-/** Lines of text. @param {Bar[]} bars @param {string} unit @param {number} [width] characters of the longest bar */
-function textBars(bars, unit, width = 40) {
+// Control characters, invisible ones that turn text round, halves of pairs, and the two that XML has not.
+const unprintable = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\uFFFE\uFFFF]/gu;
+
+/** Text of a file for a terminal, as JSON escapes it: it could move the cursor or colour what follows. @param {string} text */
+const plain = (text) => text.replace(unprintable, (c) => `\\u${(c.codePointAt(0) ?? 0).toString(16).padStart(4, '0')}`);
+
+/** Lines of text. @param {Chart} chart @param {number} [columns] of the terminal */
+function textBars(chart, columns = 80) {
+  const { unit, bars } = chart;
+  const full = fullOf(chart);
   const room = Math.max(...bars.map((b) => b.label.length));
-  const most = largest(bars);
-  return bars.map(({ label, value }) => {
-    const units = Math.round((value / most) * width * 8);
+  const tails = bars.map(({ value, note = '' }) => ` ${short(value)} ${unit}${note}`);
+  const left = columns - room - 4 - Math.max(...tails.map((t) => t.length));
+  const width = Math.max(0, Math.min(widest, left));
+  return bars.map(({ label, value }, i) => {
+    const units = Math.round((value / full) * width * 8);
     const bar = '█'.repeat(units >> 3) + eighths[units & 7];
-    return `  ${label.padEnd(room)}  ${bar.padEnd(width)} ${short(value)} ${unit}`;
+    return `  ${label.padEnd(room)}  ${bar.padEnd(width)}${tails[i]}`;
   });
 }
 
 /** @param {string} text */
-const escaped = (text) => text.replace(/[&<>]/g, (c) => `&#${c.charCodeAt(0)};`);
+const escaped = (text) => plain(text).replace(/[&<>]/g, (c) => `&#${c.charCodeAt(0)};`);
 
-/** An SVG document. @param {string} title @param {{ unit: string, bars: Bar[] }[]} charts one below the other */
+/** An SVG document. @param {string} title @param {Chart[]} charts one below the other */
 function svg(title, charts) {
   const row = 26;
   const [left, wide, width] = [150, 420, 760];
   let y = 44;
-  const parts = charts.flatMap(({ unit, bars }) => {
-    const most = largest(bars);
-    const lines = bars.map(({ label, value }) => {
+  const parts = charts.flatMap((chart) => {
+    const full = fullOf(chart);
+    const lines = chart.bars.map(({ label, value }) => {
       const line = `<text x="${left - 10}" y="${y + 14}" text-anchor="end">${escaped(label)}</text>
-<rect x="${left}" y="${y}" width="${((value / most) * wide).toFixed(1)}" height="18" rx="2" fill="#3b6ea5"/>
-<text x="${(left + (value / most) * wide + 8).toFixed(1)}" y="${y + 14}">${short(value)} ${escaped(unit)}</text>`;
+<rect x="${left}" y="${y}" width="${((value / full) * wide).toFixed(1)}" height="18" rx="2" fill="#3b6ea5"/>
+<text x="${(left + (value / full) * wide + 8).toFixed(1)}" y="${y + 14}">${short(value)} ${escaped(chart.unit)}</text>`;
       y += row;
       return line;
     });
@@ -50,4 +64,4 @@ ${parts.join('\n')}
 `;
 }
 
-module.exports = { textBars, svg };
+module.exports = { plain, short, svg, textBars };

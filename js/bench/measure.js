@@ -6,7 +6,7 @@ const { monitorEventLoopDelay } = require('node:perf_hooks');
 /**
  * @typedef {{ embed(text: string): Promise<unknown>, embedMany(texts: string[]): Promise<unknown> }} Subject
  * @typedef {{ name: string, lengths: () => number[] }} Workload lengths are tokens, the two special ones included
- * @typedef {{ tokens: number, calls: number, p50: number, p95: number, p99: number, cpuMs: number }} Latency milliseconds
+ * @typedef {{ tokens: number, calls: number, p50: number, p95: number, p99: number | null, cpuMs: number }} Latency milliseconds; no p99 of few calls
  * @typedef {{ p99: number, max: number }} Delay milliseconds
  * @typedef {{ name: string, texts: number, tokens: number, tokensPerSecond: number, textsPerSecond: number, cpuMsPerText: number }} Throughput
  */
@@ -57,6 +57,8 @@ function quantile(values, share) {
 /** @param {number[]} values */
 const median = (values) => quantile(values, 0.5);
 
+const fewestForP99 = 100; // of fewer calls it would be the slowest one
+
 /** The process's CPU time in milliseconds. */
 function cpuMs() {
   const { user, system } = process.cpuUsage();
@@ -83,7 +85,8 @@ async function latency(subject, tokens, seconds) {
     await subject.embed(text);
     times.push(performance.now() - start);
   }
-  const [p50, p95, p99] = [0.5, 0.95, 0.99].map((q) => quantile(times, q));
+  const [p50, p95] = [0.5, 0.95].map((q) => quantile(times, q));
+  const p99 = times.length < fewestForP99 ? null : quantile(times, 0.99);
   return { tokens, calls: times.length, p50, p95, p99, cpuMs: (cpuMs() - cpu) / times.length };
 }
 
