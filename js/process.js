@@ -19,8 +19,7 @@
 
 const { spawn, spawnSync } = require('node:child_process');
 const { GgufError } = require('./errors');
-
-const outputKind = 13; // Kind.output of native.js, which this file is loaded by
+const { Kind } = require('./native');
 
 /**
  * @import { Core } from './native'
@@ -172,7 +171,7 @@ class ProcessCore {
     do this.#nextId = (this.#nextId + 1) >>> 0;
     while (this.#nextId === 0 || this.#calls.has(this.#nextId));
     const id = this.#nextId;
-    if (kind === outputKind) {
+    if (kind === Kind.output) {
       queueMicrotask(() => giveOutput(JSON.parse(request ?? '').bytes, callback));
       return id;
     }
