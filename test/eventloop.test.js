@@ -1,5 +1,5 @@
-// The event loop stays free while 146 MB are loaded and 256 texts embedded, and where the JS thread spends its time. The least of three
-// runs counts: what other processes do to this one is not ours.
+// The event loop stays free while 146 MB are loaded and 256 texts embedded. One run of at most five must be within both bounds: what
+// other processes do to this one is not ours.
 
 const { execFileSync } = require('node:child_process');
 const path = require('node:path');
@@ -11,7 +11,12 @@ beforeAll(() => {
   execFileSync('go', ['run', './scripts/genmodels', 'nomic-synthetic.Q8_0'], { cwd: root });
 }, 240000);
 
-/** Delays in ms while code runs, which sees the package as g. @param {string} code @returns {{ max: number, p99: number }} */
+/** @typedef {{ max: number, p99: number }} Delays in ms of one run */
+
+/** @param {Delays} d */
+const free = (d) => d.max < 50 && d.p99 <= 10;
+
+/** Runs code, which sees the package as g, until a run is free, five times at most. @param {string} code @returns {Delays[]} */
 function delays(code) {
   const script = `
     const { monitorEventLoopDelay } = require('node:perf_hooks');
@@ -26,12 +31,10 @@ function delays(code) {
       console.log(JSON.stringify({ max: delay.max / 1e6, p99: delay.percentile(99) / 1e6 }));
       process.exit(0);
     })();`;
+  /** @type {Delays[]} */
   const runs = [];
-  for (let i = 0; i < 3; i++) {
-    runs.push(JSON.parse(execFileSync(process.execPath, ['-e', script], { encoding: 'utf8' })));
-    if (runs[i].max < 50 && runs[i].p99 <= 10) break;
-  }
-  return { max: Math.min(...runs.map((r) => r.max)), p99: Math.min(...runs.map((r) => r.p99)) };
+  while (runs.length < 5 && !runs.some(free)) runs.push(JSON.parse(execFileSync(process.execPath, ['-e', script], { encoding: 'utf8' })));
+  return runs;
 }
 
 test.each([
@@ -40,13 +43,14 @@ test.each([
 ])(
   '%s: below 50 ms, 99 of 100 below 10 ms',
   (_name, code) => {
-    const d = delays(code);
-    expect(d.max).toBeLessThan(50);
-    expect(d.p99).toBeLessThanOrEqual(10);
+    const runs = delays(code);
+    expect(runs.some(free) || runs).toBe(true); // a failure shows the runs
   },
   120000,
 );
 
 test('the same check sees a loop that is held for 60 ms', () => {
-  expect(delays(`for (const end = Date.now() + 60; Date.now() < end; ); await new Promise((r) => setTimeout(r, 5));`).max).toBeGreaterThan(50);
+  const runs = delays(`for (const end = Date.now() + 60; Date.now() < end; ); await new Promise((r) => setTimeout(r, 5));`);
+  expect(runs).toHaveLength(5);
+  for (const { max } of runs) expect(max).toBeGreaterThan(50);
 }, 120000);

@@ -248,7 +248,8 @@ func distance(a, b []float32) float64 {
 
 var lengths = []int{1, 2, 3, 5, 16, 17, 31, 64, 100, 130}
 
-// TestEveryFormAgreesWithTheReference: all types, sets, poolings, by bound.
+// TestEveryFormAgreesWithTheReference: all types and poolings of the best set, by bound. TestSetsGiveTheSameBits wants its
+// bits of the others.
 func TestEveryFormAgreesWithTheReference(t *testing.T) {
 	for _, s := range shapes {
 		t.Run(s.name, func(t *testing.T) {
@@ -274,38 +275,51 @@ func TestEveryFormAgreesWithTheReference(t *testing.T) {
 
 // TestSetsGiveTheSameBits: every set, alone, in any batch, in any order, with one or two threads.
 func TestSetsGiveTheSameBits(t *testing.T) {
+	lengths := lengths
+	if testing.Short() {
+		lengths = []int{1, 3, 17, 66}
+	}
+	type drawn struct {
+		shape
+		*model
+		texts [][]uint32
+		want  map[device.Precision][]float32
+	}
+	var models []drawn
 	for _, s := range shapes {
 		r := rand.New(rand.NewPCG(3, 4))
 		m := s.model(r)
-		texts := m.texts(r, lengths...)
-		for _, p := range []device.Precision{device.Exact, device.Fast} {
-			var want []float32
-			for _, info := range Sets() {
-				if !info.Available() {
-					t.Logf("not run: %s lacks %v", info.Name, info.Missing)
-					continue
-				}
-				e := m.load(t, newDevice(t, info.Name, 2), p)
-				all := run(t, e, s.hidden, texts, device.PoolMean)
-				if want == nil {
-					want = all
-				}
-				requireBits(t, want, all, s.name+" "+info.Name)
-				for i := range texts {
-					requireBits(t, want[i*s.hidden:][:s.hidden], run(t, e, s.hidden, texts[i:i+1], device.PoolMean), s.name+" alone "+info.Name)
-				}
-				order := r.Perm(len(texts))
-				shuffled := make([][]uint32, len(texts))
-				for i, j := range order {
-					shuffled[i] = texts[j]
-				}
-				one := m.load(t, newDevice(t, info.Name, 1), p)
-				got := run(t, one, s.hidden, shuffled, device.PoolMean)
-				for i, j := range order {
-					requireBits(t, want[j*s.hidden:][:s.hidden], got[i*s.hidden:][:s.hidden], s.name+" shuffled "+info.Name)
+		models = append(models, drawn{s, m, m.texts(r, lengths...), map[device.Precision][]float32{}})
+	}
+	for _, info := range Sets() {
+		t.Run(info.Name, func(t *testing.T) {
+			needSet(t, info)
+			r := rand.New(rand.NewPCG(3, 5))
+			for _, d := range models {
+				for _, p := range []device.Precision{device.Exact, device.Fast} {
+					e := d.load(t, newDevice(t, info.Name, 2), p)
+					all := run(t, e, d.hidden, d.texts, device.PoolMean)
+					if d.want[p] == nil {
+						d.want[p] = all
+					}
+					want := d.want[p]
+					requireBits(t, want, all, d.name)
+					for i := range d.texts {
+						requireBits(t, want[i*d.hidden:][:d.hidden], run(t, e, d.hidden, d.texts[i:i+1], device.PoolMean), d.name+" alone")
+					}
+					order := r.Perm(len(d.texts))
+					shuffled := make([][]uint32, len(d.texts))
+					for i, j := range order {
+						shuffled[i] = d.texts[j]
+					}
+					one := d.load(t, newDevice(t, info.Name, 1), p)
+					got := run(t, one, d.hidden, shuffled, device.PoolMean)
+					for i, j := range order {
+						requireBits(t, want[j*d.hidden:][:d.hidden], got[i*d.hidden:][:d.hidden], d.name+" shuffled")
+					}
 				}
 			}
-		}
+		})
 	}
 }
 

@@ -3,7 +3,9 @@ package cpu
 import (
 	"math"
 	"os"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"unsafe"
 
@@ -70,8 +72,9 @@ func requireGaps(t testing.TB, out []float32, stride, from, to int) {
 }
 
 // everySet runs a kernel with every set that can run here, its buffers before and behind a fence; all must
-// give the bits of the portable set, which are returned.
+// give the bits of the portable set, which are returned. Those that cannot are listed once a test.
 func everySet(t testing.TB, run func(s *kernelSet, f *fence) []float32) []float32 {
+	listMissingSets(t)
 	var want []float32
 	sets := availableSets()
 	for i := len(sets) - 1; i >= 0; i-- { // portable is the last
@@ -98,15 +101,68 @@ func availableSets() (sets []*kernelSet) {
 	return sets
 }
 
-// TestRequiredSetsRun: GGUF_STREAM_TEST_SETS names the sets that must run on this machine, so that one that is
-// missing is not taken for one that passed.
+// needSet skips what is a set's where it cannot run.
+func needSet(t testing.TB, info SetInfo) {
+	if !info.Available() {
+		t.Skipf("not run: %s lacks %s", info.Name, strings.Join(info.Missing, ", "))
+	}
+}
+
+// listed are the tests that have a skipped subtest for each set that cannot run here. A fuzz target can have none.
+var listed sync.Map
+
+func listMissingSets(t testing.TB) {
+	test, _, _ := strings.Cut(t.Name(), "/")
+	parent, ok := t.(*testing.T)
+	if !ok || strings.HasPrefix(test, "Fuzz") {
+		return
+	}
+	if _, done := listed.LoadOrStore(test, true); done {
+		return
+	}
+	for _, info := range Sets() {
+		if !info.Available() {
+			parent.Run(info.Name, func(t *testing.T) { needSet(t, info) })
+		}
+	}
+}
+
+// processorSets are the sets that Linux's own list of the processor's features promises, portable where it has none.
+func processorSets() (names []string) {
+	text, _ := os.ReadFile("/proc/cpuinfo")
+	var flags []string
+	for line := range strings.Lines(string(text)) {
+		if name, list, _ := strings.Cut(line, ":"); slices.Contains([]string{"flags", "Features"}, strings.TrimSpace(name)) {
+			flags = strings.Fields(list)
+			break
+		}
+	}
+	for name, needs := range map[string]string{
+		"avx2": "avx2 fma f16c", "avxvnni": "avx2 fma f16c avx_vnni", "avx512": "avx2 fma f16c avx512f avx512bw avx512vl avx512dq",
+		"avx512vnni": "avx2 fma f16c avx512f avx512bw avx512vl avx512dq avx512_vnni",
+		"amx":        "avx2 fma f16c avx512f avx512bw avx512vl avx512dq avx512_vnni amx_tile amx_int8",
+		"neon":       "asimd", "neondot": "asimd asimddp", "neoni8mm": "asimd asimddp i8mm",
+	} {
+		if !slices.ContainsFunc(strings.Fields(needs), func(f string) bool { return !slices.Contains(flags, f) }) {
+			names = append(names, name)
+		}
+	}
+	return append(names, "portable")
+}
+
+// TestRequiredSetsRun: a set that is missing is not taken for one that passed. GGUF_STREAM_TEST_SETS names those that must
+// run on this machine; without it they are what Linux says of its processor.
 func TestRequiredSetsRun(t *testing.T) {
 	var names []string
 	for _, s := range availableSets() {
 		names = append(names, s.name)
 	}
-	t.Log("sets that run here:", names)
-	require.Subset(t, append(names, ""), strings.Split(os.Getenv("GGUF_STREAM_TEST_SETS"), ","))
+	required := processorSets()
+	if named := os.Getenv("GGUF_STREAM_TEST_SETS"); named != "" {
+		required = strings.Split(named, ",")
+	}
+	t.Log("sets that run here:", names, "those that must:", required)
+	require.Subset(t, names, required)
 }
 
 // TestBestSetIsChosen, and on a processor that is known, GGUF_STREAM_TEST_BEST, it is that one.

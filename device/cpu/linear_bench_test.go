@@ -19,25 +19,37 @@ import (
 // BenchmarkPeak prints what the loops reach here, in G operations a second; a multiplication and an addition are two.
 func BenchmarkPeak(b *testing.B) {
 	for _, name := range []string{"f32 512", "int16 512", "int8 512", "madd 512", "f32 256", "int16 256", "int8 256", "madd 256", "int8 tiles"} {
-		b.Run(name, func(b *testing.B) { b.ReportMetric(loopRate(name), "Gop/s") })
+		b.Run(name, func(b *testing.B) {
+			rate := loopRate(name)
+			if rate == 0 {
+				b.Skip("not run: the processor has no such instruction")
+			}
+			b.ReportMetric(rate, "Gop/s")
+		})
 	}
 }
 
-// linearKernels are the products of MiniLM and nomic: type and precision.
+// linearKernels are the products of MiniLM and nomic: type and precision. Q4_K has mins, Q6_K sub-blocks of 16.
 var linearKernels = []struct {
 	typ       string
 	precision device.Precision
 }{{"F32", device.Exact}, {"F16", device.Exact}, {"Q8_0", device.Exact}, {"Q4_0", device.Exact}, {"Q6_K", device.Exact},
-	{"F16", device.Fast}, {"Q8_0", device.Fast}, {"Q4_0", device.Fast}, {"Q6_K", device.Fast}}
+	{"F16", device.Fast}, {"Q8_0", device.Fast}, {"Q4_0", device.Fast}, {"Q6_K", device.Fast},
+	{"BF16", device.Exact}, {"BF16", device.Fast}, {"Q4_K", device.Exact}, {"Q4_K", device.Fast}}
 
-// BenchmarkLinear: every set, kernel, shape (inputs x outputs) and number of rows. `-bench Linear/amx/Q8_0` and
-// `-benchtime 20ms` make it short.
+// BenchmarkLinear: every set that has a loop of BenchmarkPeak's, kernel, shape (inputs x outputs) and number of rows. One row
+// is bound by reading weights, and says how many GB of them a second. `-bench Linear/amx/Q8_0` and `-benchtime 20ms`
+// make it short.
 func BenchmarkLinear(b *testing.B) {
 	shapes := [][2]int{{384, 384}, {384, 1152}, {384, 1536}, {1536, 384}, {768, 768}, {768, 2304}, {768, 3072}, {3072, 768}}
 	peaks := map[string]float64{}
 	for i, info := range Sets() {
 		bounds, known := setPeaks[info.Name]
 		if !info.Available() || !known {
+			b.Run(info.Name, func(b *testing.B) {
+				needSet(b, info)
+				b.Skipf("not run: no loop bounds %s", info.Name)
+			})
 			continue
 		}
 		for _, kernel := range linearKernels {
@@ -71,7 +83,15 @@ func benchmarkLinear(b *testing.B, s *kernelSet, typ *quant.Type, p device.Preci
 	all := window{0, rows, 0, (n + 31) / 32}
 	run := func() { s.linearFloats(w, x, stride, nil, out, n, all) }
 	if c := typ.Codes; c != nil {
-		require.NoError(b, w.PackCodes(0, draw(n*k, func() int8 { return int8(r.Uint32()) }), draw(n*k/c.SubBlock, normal), nil))
+		code := func() int8 { return int8(r.Uint32()) }
+		if c.Bits == 4 {
+			code = func() int8 { return int8(r.Uint32() & 15) }
+		}
+		var mins []float32
+		if c.Min {
+			mins = draw(n*k/c.SubBlock, normal)
+		}
+		require.NoError(b, w.PackCodes(0, draw(n*k, code), draw(n*k/c.SubBlock, normal), mins))
 	} else {
 		require.NoError(b, w.PackFloats(0, draw(n*k, func() float32 { return narrow(typ.Name, normal()) })))
 	}
@@ -89,9 +109,13 @@ func benchmarkLinear(b *testing.B, s *kernelSet, typ *quant.Type, p device.Preci
 	for b.Loop() {
 		run()
 	}
-	rate := 2 * float64(rows) * float64(n) * float64(k) * float64(b.N) / float64(threadTime()-start)
+	nanoseconds := float64(threadTime()-start) / float64(b.N)
+	rate := 2 * float64(rows) * float64(n) * float64(k) / nanoseconds
 	b.ReportMetric(rate, "Gop/s")
 	b.ReportMetric(100*rate/peak, "%peak")
+	if rows == 1 {
+		b.ReportMetric(float64(size)/nanoseconds, "GB/s")
+	}
 }
 
 // offHeapOf is a slice of off-heap memory.

@@ -75,12 +75,15 @@ func inParts(n, perRow int, fn func(from, to int)) {
 // TestFloatsPackAlikeInAnyParts: wherever the parts are cut, each value goes where it goes alone. A set may pack words
 // with its own instructions.
 func TestFloatsPackAlikeInAnyParts(t *testing.T) {
-	for _, name := range []string{"F32", "F16", "BF16"} {
-		for _, precision := range []device.Precision{device.Exact, device.Fast} {
-			for _, set := range availableSets() {
-				checkFloatsPack(t, set, name, precision)
+	for i, info := range Sets() {
+		t.Run(info.Name, func(t *testing.T) {
+			needSet(t, info)
+			for _, name := range []string{"F32", "F16", "BF16"} {
+				for _, precision := range []device.Precision{device.Exact, device.Fast} {
+					checkFloatsPack(t, &kernelSets[i], name, precision)
+				}
 			}
-		}
+		})
 	}
 }
 

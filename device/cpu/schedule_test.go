@@ -52,42 +52,63 @@ func TestSchedule(t *testing.T) {
 	}
 }
 
+// randomShapes are named: F16 has rotary and gate, Q4_K mins, Q6_K sub-blocks of 16.
+var randomShapes = []string{"F16", "Q8_0", "Q4_0", "Q4_K", "Q6_K"}
+
 // TestRandomBatchesGiveTheSameBits: texts drawn at random, in any order and company, with any number of threads,
 // from every set, in both precisions, give the vector that each has alone.
 func TestRandomBatchesGiveTheSameBits(t *testing.T) {
+	rounds, longest := 4, 8
+	if testing.Short() {
+		rounds, longest = 1, 6
+	}
 	r := rand.New(rand.NewPCG(5, 6))
-	for _, i := range []int{1, 3, 4} { // F16 with rotary and gate, Q8_0, Q4_0
-		s := shapes[i]
-		m := s.model(r)
-		var texts [][]uint32
-		for range 24 {
-			texts = append(texts, m.texts(r, 1+r.IntN(1<<(1+r.IntN(8))))...)
+	type drawn struct {
+		shape
+		*model
+		texts [][]uint32
+		alone map[device.Precision][][]float32
+	}
+	var models []drawn
+	for _, s := range shapes {
+		if slices.Contains(randomShapes, s.name) {
+			d := drawn{s, s.model(r), nil, map[device.Precision][][]float32{}}
+			for range 24 {
+				d.texts = append(d.texts, d.model.texts(r, 1+r.IntN(1<<(1+r.IntN(longest))))...)
+			}
+			models = append(models, d)
 		}
-		for _, p := range []device.Precision{device.Exact, device.Fast} {
-			alone := make([][]float32, len(texts))
-			for _, info := range Sets() {
-				if !info.Available() {
-					continue
-				}
-				for threads := 1; threads <= 4; threads++ {
-					e := m.load(t, newDevice(t, info.Name, threads), p)
-					for round := range 4 {
-						n := 1 + r.IntN(len(texts)>>round)
-						order := r.Perm(len(texts))[:n]
-						batch := make([][]uint32, n)
-						for i, j := range order {
-							batch[i] = texts[j]
-						}
-						got := run(t, e, s.hidden, batch, device.PoolMean)
-						for i, j := range order {
-							if alone[j] == nil {
-								alone[j] = run(t, e, s.hidden, texts[j:j+1], device.PoolMean)
+	}
+	require.Len(t, models, len(randomShapes))
+	for _, info := range Sets() {
+		t.Run(info.Name, func(t *testing.T) {
+			needSet(t, info)
+			for _, d := range models {
+				for _, p := range []device.Precision{device.Exact, device.Fast} {
+					if d.alone[p] == nil {
+						d.alone[p] = make([][]float32, len(d.texts))
+					}
+					alone := d.alone[p]
+					for threads := 1; threads <= 4; threads++ {
+						e := d.load(t, newDevice(t, info.Name, threads), p)
+						for round := range rounds {
+							n := 1 + r.IntN(len(d.texts)>>round)
+							order := r.Perm(len(d.texts))[:n]
+							batch := make([][]uint32, n)
+							for i, j := range order {
+								batch[i] = d.texts[j]
 							}
-							requireBits(t, alone[j], got[i*s.hidden:][:s.hidden], s.name+" "+info.Name)
+							got := run(t, e, d.hidden, batch, device.PoolMean)
+							for i, j := range order {
+								if alone[j] == nil {
+									alone[j] = run(t, e, d.hidden, d.texts[j:j+1], device.PoolMean)
+								}
+								requireBits(t, alone[j], got[i*d.hidden:][:d.hidden], d.name)
+							}
 						}
 					}
 				}
 			}
-		}
+		})
 	}
 }

@@ -188,26 +188,35 @@ func TestGoldenVectors(t *testing.T) {
 	}
 }
 
+// needSet skips what is a set's where it cannot run.
+func needSet(t *testing.T, s cpu.SetInfo) {
+	if !s.Available() {
+		t.Skipf("not run: %s lacks %s", s.Name, strings.Join(s.Missing, ", "))
+	}
+}
+
 // TestSameBitsThroughTheQueue: alone, in one batch, from every kernel set.
 func TestSameBitsThroughTheQueue(t *testing.T) {
 	texts := goldenTexts(t, "texts.jsonl")[:12]
 	var want []float32
 	for _, info := range cpu.Sets() {
-		if !info.Available() || info.Name == "portable" && testing.Short() {
-			t.Logf("not run: %s lacks %v", info.Name, info.Missing)
-			continue
-		}
-		r := newRuntime(t, Settings{KernelSet: info.Name})
-		e := open(t, r, bundled, device.Exact)
-		got := embed(t, e, texts, CallOptions{})
-		if want == nil {
-			want = got
-		}
-		require.Equal(t, want, got, info.Name)
-		for i := range texts {
-			require.Equal(t, want[i*384:][:384], embed(t, e, texts[i:i+1], CallOptions{}), info.Name)
-		}
-		e.Close()
+		t.Run(info.Name, func(t *testing.T) {
+			needSet(t, info)
+			if info.Name == "portable" && testing.Short() {
+				t.Skip("not run: portable is slow, and -short is given")
+			}
+			r := newRuntime(t, Settings{KernelSet: info.Name})
+			e := open(t, r, bundled, device.Exact)
+			defer e.Close()
+			got := embed(t, e, texts, CallOptions{})
+			if want == nil {
+				want = got
+			}
+			require.Equal(t, want, got)
+			for i := range texts {
+				require.Equal(t, want[i*384:][:384], embed(t, e, texts[i:i+1], CallOptions{}))
+			}
+		})
 	}
 }
 
@@ -428,6 +437,53 @@ func TestShortCallsHaveBatchesOfTheirOwn(t *testing.T) {
 	b.active = []*Request{unfinished, request(1, 16)}
 	require.Equal(t, 1, taken(b)[b.active[1]])
 	require.NotContains(t, b.texts, unfinished.window.texts[0], "there are texts behind its window")
+}
+
+// counted is an executable whose runs count, with the texts of each.
+type counted struct {
+	device.Executable
+	texts []int
+}
+
+func (c *counted) Run(b *device.Batch) error {
+	c.texts = append(c.texts, b.Texts())
+	return c.Executable.Run(b)
+}
+
+// TestRequestsThatWaitTogetherShareRuns: 64 of one text each, short ones and one that is alone too long for an even share;
+// the vectors are those that each has alone.
+func TestRequestsThatWaitTogetherShareRuns(t *testing.T) {
+	r := newRuntime(t, Settings{})
+	e := open(t, r, tinyFile(t), device.Exact)
+	defer e.Close()
+	const requests = maxActive
+	texts := make([][]byte, requests)
+	for i := range texts {
+		texts[i] = []byte(strings.Repeat("hello world ", 1+i%3))
+	}
+	texts[5] = []byte(strings.Repeat("hello ", 20))
+	var want []float32
+	for i := range texts {
+		want = append(want, embed(t, e, texts[i:i+1], CallOptions{})...)
+	}
+	runs := &counted{Executable: e.model.executable}
+	e.model.executable = runs
+	got, answers := make([]float32, len(want)), make(chan error, requests)
+	var run func()
+	for i := range texts {
+		start := e.Enqueue(&Request{Texts: texts[i : i+1], Done: func(_ *Result, err error) { answers <- err },
+			Allocate: func(n int64) ([]float32, error) { return got[int64(i)*n:][:n], nil }})
+		if start != nil {
+			run = start
+		}
+	}
+	run()
+	for range requests {
+		require.NoError(t, <-answers)
+	}
+	require.Equal(t, want, got)
+	t.Log("texts of each run:", runs.texts)
+	require.LessOrEqual(t, len(runs.texts), requests/16)
 }
 
 // TestACancelledCallIsAnsweredWhateverIsBeforeIt: at the next step of the queue, though its turn is far.

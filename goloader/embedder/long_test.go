@@ -10,12 +10,14 @@ import (
 	"runtime/debug"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"gguf-stream/device"
+	"gguf-stream/goloader/errs"
 	"gguf-stream/goloader/gguf"
 	"gguf-stream/goloader/limits"
 	"gguf-stream/goloader/memory"
@@ -104,4 +106,36 @@ func TestLongTextsStayOffTheHeap(t *testing.T) {
 	})
 	t.Logf("the heap grew by %d bytes", peak)
 	require.Less(t, peak, int64(4<<20))
+}
+
+// TestWorkspaceIsLinearInTheText: the activations of 512, 1,024 and 2,048 tokens grow in even steps, in both precisions: no
+// buffer has a number, nor a byte, for each pair of tokens. A run is cancelled when its workspace is there.
+func TestWorkspaceIsLinearInTheText(t *testing.T) {
+	for p, name := range precisionNames {
+		t.Run(name, func(t *testing.T) {
+			r := newRuntime(t, Settings{Threads: 2})
+			e := open(t, r, made+"nomic-synthetic.Q8_0.gguf", device.Precision(p))
+			defer e.Close()
+			bytesOf := func(tokens int) (most int64) {
+				text, stop, done := [][]byte{[]byte(strings.Repeat(". ", tokens-2))}, new(atomic.Uint32), make(chan error, 1)
+				_, counts, err := e.Tokenize(text, CallOptions{}, func(n int64) ([]uint32, error) { return make([]uint32, n), nil })
+				require.NoError(t, err)
+				require.Equal(t, []int{tokens}, counts)
+				r.ledger.FailAllocations(func(bytes int64) ([]byte, error) {
+					most = max(most, bytes)
+					stop.Store(1)
+					return memory.Map(bytes)
+				})
+				defer r.ledger.FailAllocations(memory.Map)
+				e.Submit(&Request{Texts: text, Cancelled: stop, Done: func(_ *Result, err error) { done <- err },
+					Allocate: func(n int64) ([]float32, error) { return make([]float32, n), nil }})
+				require.True(t, isCode(<-done, errs.Aborted))
+				return most
+			}
+			short, middle, long := bytesOf(512), bytesOf(1024), bytesOf(2048)
+			t.Logf("%d bytes of 512 tokens, %d of 1,024, %d of 2,048", short, middle, long)
+			require.Greater(t, middle, short)
+			require.Less(t, float64(long-middle), 2.05*float64(middle-short))
+		})
+	}
 }

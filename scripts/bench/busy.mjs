@@ -24,7 +24,15 @@ const { values: arg } = parseArgs({
     json: { type: 'boolean', default: false },
   },
 });
-const numbers = (/** @type {string} */ list) => list.split(',').map(Number);
+
+/** Numbers of an option, or the end with code 2. @param {'busy' | 'threads' | 'rounds' | 'seconds' | 'tokens'} name @param {number} least @param {boolean} [many] @returns {number[]} */
+function numbers(name, least, many = false) {
+  const list = arg[name].split(',').map((text) => (/^\d+(\.\d+)?$/.test(text) ? Number(text) : Number.NaN));
+  const right = list.every((n) => n >= least && (name === 'seconds' || Number.isSafeInteger(n)));
+  if (right && (many || list.length === 1)) return list;
+  console.error(`--${name} is ${JSON.stringify(arg[name])}; wanted ${many ? 'numbers with commas between them' : 'a number'}, ${least} at least`);
+  process.exit(2);
+}
 
 /** In a process of its own: one embedder, one text at a time. */
 async function child() {
@@ -34,8 +42,20 @@ async function child() {
   await embedder.close();
 }
 
+// A holder ends when its parent has gone, however that ended: another process is its parent then.
+const hold = 'for (const parent = process.ppid; process.ppid === parent; ) for (const end = Date.now() + 100; Date.now() < end; );';
+
 /** Processes that do nothing but hold a core each. @param {number} count */
-const holders = (count) => Array.from({ length: count }, () => spawn(process.execPath, ['-e', 'for(;;);'], { stdio: 'ignore' }));
+const holders = (count) => Array.from({ length: count }, () => spawn(process.execPath, ['-e', hold], { stdio: 'ignore' }));
+
+/** The share of the cores that nothing holds, over a second. */
+async function idleShare() {
+  const sum = () => os.cpus().reduce(([idle, all], { times }) => [idle + times.idle, all + Object.values(times).reduce((a, b) => a + b)], [0, 0]);
+  const [idle, all] = sum();
+  await new Promise((r) => setTimeout(r, 1000));
+  const [idleNow, allNow] = sum();
+  return (idleNow - idle) / (allNow - all);
+}
 
 /** @param {object} job @returns {Promise<import('../../js/bench/measure').Latency>} */
 function measure(job) {
@@ -47,25 +67,34 @@ function measure(job) {
 }
 
 async function main() {
+  const [busyCounts, threadCounts] = [numbers('busy', 0, true), numbers('threads', 1, true)];
+  const [[rounds], [tokens], [seconds]] = [numbers('rounds', 1), numbers('tokens', 3), numbers('seconds', 0)];
   const rows = [];
-  for (const busy of numbers(arg.busy)) {
+  for (const busy of busyCounts) {
+    const idle = await idleShare();
+    console.error(`before ${busy} busy processes ${(100 * idle).toFixed(0)} % of the cores are idle`);
     const held = holders(busy);
+    const stop = () => {
+      for (const h of held) h.kill('SIGKILL');
+    };
+    const end = (/** @type {NodeJS.Signals} */ signal) => {
+      stop();
+      process.exit(128 + os.constants.signals[signal]);
+    };
+    process.once('SIGTERM', end).once('SIGINT', end);
     try {
       /** @type {{ threads: number, l: import('../../js/bench/measure').Latency }[]} */
       const seen = [];
-      for (let round = 0; round < Number(arg.rounds); round++)
-        for (const threads of numbers(arg.threads))
-          seen.push({
-            threads,
-            l: await measure({ threads, model: arg.model, precision: arg.precision, tokens: Number(arg.tokens), seconds: Number(arg.seconds) }),
-          });
-      for (const threads of numbers(arg.threads)) {
+      for (let round = 0; round < rounds; round++)
+        for (const threads of threadCounts) seen.push({ threads, l: await measure({ threads, model: arg.model, precision: arg.precision, tokens, seconds }) });
+      for (const threads of threadCounts) {
         const mine = seen.filter((s) => s.threads === threads).map((s) => s.l);
         const [p50, p95, cpuMs] = /** @type {const} */ (['p50', 'p95', 'cpuMs']).map((key) => median(mine.map((l) => l[key])));
-        rows.push({ busy, threads, p50, p95, cpuMs });
+        rows.push({ busy, idle, threads, p50, p95, cpuMs });
       }
     } finally {
-      for (const h of held) h.kill();
+      stop();
+      process.off('SIGTERM', end).off('SIGINT', end);
     }
   }
   if (arg.json) console.log(JSON.stringify({ ...arg, cores: os.availableParallelism(), rows }));
@@ -73,9 +102,11 @@ async function main() {
     const cells = (/** @type {(string | number)[]} */ c) =>
       `| ${c.map((x) => (typeof x === 'number' && !Number.isInteger(x) ? x.toPrecision(3) : x)).join(' | ')} |`;
     console.log(
-      [cells(['busy processes', 'threads', 'median ms', 'p95 ms', 'CPU ms']), '|---:|---:|---:|---:|---:|', ...rows.map((r) => cells(Object.values(r)))].join(
-        '\n',
-      ),
+      [
+        cells(['busy processes', 'idle before', 'threads', 'median ms', 'p95 ms', 'CPU ms']),
+        '|---:|---:|---:|---:|---:|---:|',
+        ...rows.map((r) => cells(Object.values({ ...r, idle: `${(100 * r.idle).toFixed(0)} %` }))),
+      ].join('\n'),
     );
   }
 }

@@ -2,6 +2,7 @@
 // gguf-stream and its peers on the same workloads, in one interleaved run; see README.md.
 
 import { execFileSync, fork } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import { createRequire } from 'node:module';
 import os from 'node:os';
@@ -29,6 +30,25 @@ const { values: arg } = parseArgs({
   },
 });
 
+/** A number, or the end with code 2. @param {'threads' | 'rounds' | 'seconds' | 'scale'} name @param {(n: number) => boolean} right @param {string} wanted */
+function number(name, right, wanted) {
+  const n = arg[name].trim() === '' ? Number.NaN : Number(arg[name]);
+  if (Number.isFinite(n) && right(n)) return n;
+  return refuse(`--${name} is ${JSON.stringify(arg[name])}; wanted ${wanted}`);
+}
+
+/** @param {string} why @returns {never} */
+function refuse(why) {
+  console.error(why);
+  process.exit(2);
+}
+
+const whole = (/** @type {number} */ n) => Number.isInteger(n) && n >= 1;
+const threads = number('threads', whole, 'a whole number, 1 at least');
+const rounds = number('rounds', whole, 'a whole number, 1 at least');
+const seconds = number('seconds', (n) => n >= 0, 'seconds, 0 at least');
+const scale = number('scale', (n) => n > 0 && n <= 1, 'a share of the texts, above 0 and at most 1');
+
 /** Installs a peer alone in its folder, once, without running install scripts. @param {string} peer */
 function folderOf(peer) {
   const folder = path.join(arg.cache, peer);
@@ -45,20 +65,34 @@ function folderOf(peer) {
 /** One subject in a fresh process. @param {string} subject */
 function measure(subject) {
   const { peer } = subjects[subject];
-  const options = { model: path.resolve(arg.model), onnx: arg.onnx && path.resolve(arg.onnx), threads: Number(arg.threads), folder: peer && folderOf(peer) };
+  const options = { model: path.resolve(arg.model), onnx: arg.onnx && path.resolve(arg.onnx), threads, folder: peer && folderOf(peer) };
   const startedAt = performance.timeOrigin + performance.now();
   const child = fork(path.join(here, 'child.mjs'), { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
-  child.send({ subject, options, seconds: Number(arg.seconds), scale: Number(arg.scale) });
+  child.send({ subject, options, seconds, scale });
   return new Promise((resolve, reject) => {
     child.once('message', ({ firstAt, ...rest }) => resolve({ subject, startMs: firstAt - startedAt, ...rest }));
     child.once('exit', (code, signal) => reject(new Error(`${subject} ended without an answer: ${signal ?? code}`)));
   });
 }
 
+/** What all rounds of a file have in common. */
+function conditions() {
+  const digest = createHash('sha256').update(fs.readFileSync(arg.model)).digest('hex');
+  return { threads, scale, model: { file: path.basename(arg.model), sha256: digest } };
+}
+
 function readRun() {
-  if (arg.append || arg.table) return JSON.parse(fs.readFileSync(arg.out, 'utf8'));
+  if (arg.table) return JSON.parse(fs.readFileSync(arg.out, 'utf8'));
+  const mine = conditions();
+  if (arg.append) {
+    const run = JSON.parse(fs.readFileSync(arg.out, 'utf8'));
+    for (const [name, value] of Object.entries(mine))
+      if (JSON.stringify(run[name]) !== JSON.stringify(value))
+        refuse(`--append: ${name} of ${arg.out} is ${JSON.stringify(run[name])}, now ${JSON.stringify(value)}: medians of both would be of neither`);
+    return run;
+  }
   const machine = { cpu: os.cpus()[0].model.trim(), cores: os.cpus().length, node: process.version, system: `${process.platform}-${process.arch}` };
-  return { when: new Date().toISOString(), machine, packages, threads: Number(arg.threads), scale: Number(arg.scale), runs: [] };
+  return { when: new Date().toISOString(), machine, packages, ...mine, runs: [] };
 }
 
 const ratios = [
@@ -83,17 +117,17 @@ function report({ when, machine, threads, runs }) {
   const workloads = runs[0].rows.map((r) => r.name);
   const each = (key) => workloads.map((w) => [w, ...names.map((s) => figure(value(w, key)(s)))]);
   const ratioRows = workloads.map((w) => [w, ...ratios.map(([, peer, ours]) => figure(value(w, 'cpuMsPerText')(peer) / value(w, 'cpuMsPerText')(ours)))]);
-  const whole = [
+  const lives = [
     ['start → first vector, ms', ...names.map((s) => figure(of(s, (r) => r.startMs)))],
     ['memory, MB', ...names.map((s) => figure(of(s, (r) => r.rss / 1e6)))],
   ];
-  const rounds = Math.max(...names.map((s) => runs.filter((r) => r.subject === s).length));
+  const most = Math.max(...names.map((s) => runs.filter((r) => r.subject === s).length));
   return [
-    `${machine.cpu}, ${machine.cores} cores, Node ${machine.node}, ${when.slice(0, 10)}; ${threads} thread(s), medians of ${rounds} interleaved rounds.`,
+    `${machine.cpu}, ${machine.cores} cores, Node ${machine.node}, ${when.slice(0, 10)}; ${threads} thread(s), medians of ${most} interleaved rounds.`,
     markdown(['CPU ms a text', ...names], each('cpuMsPerText')),
     markdown(['wall ms a text', ...names], each('msPerText')),
     markdown(['CPU time of', ...ratios.map(([title]) => title)], ratioRows),
-    markdown(['', ...names], whole),
+    markdown(['', ...names], lives),
   ].join('\n\n');
 }
 
@@ -104,7 +138,7 @@ const wanted = arg.subjects.split(',').filter((s) => {
   if (!possible) console.error(`${s} is left out: give --onnx FOLDER (README.md says where from)`);
   return possible;
 });
-for (let round = 0; !arg.table && round < Number(arg.rounds); round++) {
+for (let round = 0; !arg.table && round < rounds; round++) {
   const before = run.runs.length / wanted.length; // --append goes on where the last run ended
   for (const subject of before % 2 >= 1 ? wanted.toReversed() : wanted) {
     console.error(`round ${round + 1}: ${subject}`);
