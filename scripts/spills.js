@@ -14,6 +14,7 @@ const multiplies = /^(\{vex\} )?(vpdp|vpmadd|vfn?madd|vfmsub|tdp)/;
 const known = [
   { set: /^(avx512|avxvnni)$/, name: /^C8_.*M$/, stores: 1 },
   { set: /^(amx|avx512vnni)$/, name: /^D4_32_F$/, stores: 1 },
+  { set: /^avx2$/, name: /^NIBBLES_/, stores: 1 }, // five rows' sums, codes, activation and product are 16, and there is the mask
   { set: /^(avx2|avxvnni)$/, name: /^activate$/, stores: 12 },
   { set: /^(avx2|avxvnni)$/, name: /^headOf/, stores: 4 }, // the weights' powers, of four vectors at once: two at once are slower
   { set: /^(avx2|avxvnni)$/, name: /^activateFast$/, stores: 3 },
