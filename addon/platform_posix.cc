@@ -107,10 +107,9 @@ Problem roomForRuntime() {
     return "not enough address space for the core: 1.75 GiB must be reservable (see ulimit -v)";
   bool enough = threads(); // beside it: their stacks are of the same space
   munmap(room, kAddressSpace);
-  return enough ? ""
-                : "not enough threads for the core, or address space for their stacks: 32 and one "
-                  "a core "
-                  "must be creatable (see ulimit -u and -v)";
+  if (enough) return "";
+  return "not enough threads for the core, or address space for their stacks: "
+         "32 and one a core must be creatable (see ulimit -u and -v)";
 }
 
 Problem runApart(void (*function)(void *), void *argument) {

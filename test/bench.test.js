@@ -177,7 +177,7 @@ test("a model's name cannot speak to the terminal, and the drawing is XML", () =
   const drawn = file('named.svg');
   const r = bench(file('named.gguf', bytes), '--svg', drawn);
   expect(r.stdout).toMatch(/^\\u001b\[31m<&\\u0007\\u009bA\\u0001BC, exact/);
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what must not be there
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: this asks that no control character of a hostile model's name is printed, so the pattern is of them
   const control = /[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/;
   expect(r.stdout).not.toMatch(control);
   expect(fs.readFileSync(drawn, 'utf8')).not.toMatch(control);

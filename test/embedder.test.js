@@ -156,6 +156,16 @@ describe('embed', () => {
   test('lone surrogates become U+FFFD; empty lists and texts are fine', async () => {
     expect(await embedder.embed('a\ud800b')).toEqual(await embedder.embed('a\ufffdb'));
     expect(await embedder.embedMany([])).toEqual([]);
+    const start = performance.now(); // a list of holes is refused without its copy, which took seconds
+    await expect(embedder.embedMany(new Array(1e8), { matrix: true })).rejects.toMatchObject({ code: 'ERR_ARGUMENT', field: 'texts[0]' });
+    expect(performance.now() - start).toBeLessThan(1000);
+    class Odd extends Array {
+      slice() {
+        return /** @type {any} */ (undefined);
+      }
+    }
+    expect(await embedder.embedMany(Odd.from(['a', 'b']))).toEqual(await embedder.embedMany(['a', 'b']));
+    await expect(embedder.embed('a', { prefix: 'x'.repeat(2 ** 20 + 1) })).rejects.toMatchObject({ code: 'ERR_ARGUMENT', field: 'prefix' });
     expect(golden.oneMinusCos(await embedder.embed(''), wanted[texts.indexOf('')])).toBeLessThanOrEqual(1e-6);
   });
 

@@ -103,7 +103,7 @@ func availableSets() (sets []*kernelSet) {
 
 // needSet skips what is a set's where it cannot run.
 func needSet(t testing.TB, info SetInfo) {
-	if !info.Available() {
+	if !info.Available() { // its instructions would end the process; skipped, it is listed as not run. TestRequiredSetsRun says which must run
 		t.Skipf("not run: %s lacks %s", info.Name, strings.Join(info.Missing, ", "))
 	}
 }

@@ -190,7 +190,7 @@ func TestGoldenVectors(t *testing.T) {
 
 // needSet skips what is a set's where it cannot run.
 func needSet(t *testing.T, s cpu.SetInfo) {
-	if !s.Available() {
+	if !s.Available() { // its instructions would end the process; skipped, it is listed as not run. device/cpu requires those that must run
 		t.Skipf("not run: %s lacks %s", s.Name, strings.Join(s.Missing, ", "))
 	}
 }
@@ -202,7 +202,7 @@ func TestSameBitsThroughTheQueue(t *testing.T) {
 	for _, info := range cpu.Sets() {
 		t.Run(info.Name, func(t *testing.T) {
 			needSet(t, info)
-			if info.Name == "portable" && testing.Short() {
+			if info.Name == "portable" && testing.Short() { // qemu's and wine's runs, where it is slowest: there device/cpu's tests have its bits
 				t.Skip("not run: portable is slow, and -short is given")
 			}
 			r := newRuntime(t, Settings{KernelSet: info.Name})

@@ -1,7 +1,7 @@
 // A report of `gguf-stream bench`: what it holds, how a saved one is checked, and what two of them differ in.
 
 const fs = require('node:fs');
-const { UsageError, megabytes } = require('../cli/common');
+const { UsageError, megabytes, withoutMark } = require('../cli/common');
 const { plain } = require('./chart');
 
 /**
@@ -65,11 +65,11 @@ function problemOf(v, shape, at) {
 /** @param {Shape} shape @returns {shape is Check} */
 const isCheck = (shape) => 'ok' in shape;
 
-/** A report that was saved; a byte order mark is some editors', not the report's. @param {string} file @returns {Report} */
+/** A report that was saved. @param {string} file @returns {Report} */
 function readReport(file) {
   let report;
   try {
-    report = JSON.parse(fs.readFileSync(file, 'utf8').replace(/^\uFEFF/, ''));
+    report = JSON.parse(withoutMark(fs.readFileSync(file, 'utf8')));
   } catch (e) {
     throw new UsageError(`--compare ${file}: ${plain(/** @type {Error} */ (e).message)}`);
   }

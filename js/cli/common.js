@@ -95,7 +95,7 @@ async function* records(v, args) {
     lines.on('error', fail); // readline tells the input's once more
     let number = 0;
     for await (const read of lines) {
-      const line = number++ === 0 ? read.replace(/^\uFEFF/, '') : read;
+      const line = number++ === 0 ? withoutMark(read) : read;
       if (!v.jsonl) yield { text: line };
       else if (line.trim() !== '') yield recordOf(line, `${name}, line ${number}`);
     }
@@ -108,7 +108,10 @@ async function print(line) {
   if (!process.stdout.write(`${line}\n`)) await new Promise((resolve) => process.stdout.once('drain', resolve));
 }
 
+/** Some editors' first character of a file, no part of its text. @param {string} text */
+const withoutMark = (text) => text.replace(/^\uFEFF/, '');
+
 /** @param {number} bytes */
 const megabytes = (bytes) => `${(bytes / 1e6).toFixed(1)} MB`;
 
-module.exports = { UsageError, common, modelOptions, truncation, embedderOptions, embedderOf, records, print, showProgress, megabytes };
+module.exports = { UsageError, common, modelOptions, truncation, embedderOptions, embedderOf, records, print, showProgress, megabytes, withoutMark };

@@ -1,5 +1,5 @@
 const fs = require('node:fs');
-const { UsageError, embedderOf, modelOptions, print, records, truncation } = require('./common');
+const { UsageError, embedderOf, modelOptions, print, records, truncation, withoutMark } = require('./common');
 
 /** @param {Iterable<number>} vector */
 const shortest = (vector) => Array.from(vector, (x) => Number(x.toPrecision(9))).join(' ');
@@ -11,7 +11,7 @@ const jsonOf = (record, { vector, scale }) => JSON.stringify({ ...record, embedd
 function rangesOf(file) {
   let rows;
   try {
-    rows = JSON.parse(fs.readFileSync(file, 'utf8'));
+    rows = JSON.parse(withoutMark(fs.readFileSync(file, 'utf8')));
   } catch (e) {
     throw new UsageError(`--ranges ${file}: ${/** @type {Error} */ (e).message}`);
   }
