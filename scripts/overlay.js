@@ -5,6 +5,12 @@
 //
 // Environment: GOMEMLIMIT, GOGC, GODEBUG, GOTRACEBACK and GOMAXPROCS are meant for programs in Go, not for the host; one that is
 // malformed would end it.
+//
+// Heap: its first 64 MiB begin at a random place in them, and may end after 4 MiB. The next 64 would then be asked for while the
+// host runs, and to have no room for them (ulimit -v) would end it. The place of the 64 MiB stays random.
+//
+// Threads: one that cannot be made (a limit of the user's or the container's processes) is tried again until it can. The runtime
+// would end the host after a fifth of a second; that the core waits is noticed by those who wait for a vector.
 
 const { execFileSync } = require('node:child_process');
 const fs = require('node:fs');
@@ -24,6 +30,8 @@ const changes = [
   { file: 'signal_darwin.go', systems: ['darwin'], lines: signals },
   { file: 'proc.go', systems: ['linux', 'darwin', 'win32'], lines: [[/^func getGodebugEarly\(/, '{', '{\n\tif true {\n\t\treturn "", true\n\t}']] },
   { file: 'env_posix.go', systems: ['linux', 'darwin', 'win32'], lines: [[/^func gogetenv\(/, '{', '{\n\tif true {\n\t\treturn ""\n\t}']] },
+  { file: 'mheap.go', systems: ['linux', 'darwin', 'win32'], lines: [[/^\t+bits := logHeapArenaBytes/, 'logHeapArenaBytes - logPallocChunkBytes', '0']] },
+  { file: 'cgo/gcc_libinit.c', systems: ['linux', 'darwin'], lines: [[/^\tfor \(tries = 0; tries < 20; tries\+\+\)/, 'tries < 20; tries++', '; tries += tries < 99']] },
 ];
 
 /** The file with its lines replaced. @param {string} source @param {Change} change */
@@ -45,7 +53,7 @@ function writeOverlay(folder, platform) {
   const Replace = {};
   for (const change of changes.filter((c) => c.systems.includes(platform))) {
     const source = path.join(goroot, 'src', 'runtime', change.file);
-    Replace[source] = path.join(folder, change.file);
+    Replace[source] = path.join(folder, path.basename(source));
     fs.writeFileSync(Replace[source], changed(source, change));
   }
   const json = path.join(folder, `${platform}.json`);
