@@ -39,8 +39,6 @@ struct Message {
   void (*deliver)(napi_env env, Call *c); // env is null when the environment has ended
 };
 
-constexpr size_t kTensorName = 64; // limits.TensorNameBytes and the terminator
-
 struct Call {
   gs_job job = {};
   Environment *environment = nullptr;
@@ -53,13 +51,11 @@ struct Call {
   bool reporting =
       false; // under the environment's lock, as are the numbers: later reports only update them
   uint64_t loadedBytes = 0, totalBytes = 0;
-  char tensor[kTensorName] = {};
+  char tensor[GS_TENSOR_NAME] = {};
 };
 
 std::atomic<long> liveCalls{0}, lateCalls{0};
 std::atomic<uint64_t> environments{0}; // made so far: their numbers are the owners of jobs
-
-constexpr uint64_t kExternalBytes = 65536; // smaller results are plain copies
 
 // The last reference submits GS_JOB_END: no open is under way then whose handle nobody would close.
 void release(Environment *e) {
@@ -119,7 +115,7 @@ void finalizeOutput(napi_env, void *data, void *size) {
 // that goes down).
 bool arrayBuffer(napi_env env, bool external, gs_output *output, napi_value *value) {
   void *size = reinterpret_cast<void *>(static_cast<uintptr_t>(output->size));
-  if (external && output->size >= kExternalBytes &&
+  if (external && output->size >= GS_MAPPED_BYTES &&
       napi_create_external_arraybuffer(env, output->data, output->size, finalizeOutput, size,
                                        value) == napi_ok) {
     output->data = nullptr;
@@ -181,7 +177,7 @@ void callBack(napi_env env, napi_ref function, size_t n, const napi_value *argum
 
 void deliverProgress(napi_env env, Call *c) {
   int64_t numbers[2];
-  char tensor[kTensorName];
+  char tensor[GS_TENSOR_NAME];
   {
     std::lock_guard<std::mutex> lock(c->environment->mutex);
     c->reporting = false;

@@ -82,6 +82,12 @@ void restoreDispositions(const struct sigaction *before) {
   }
 }
 
+template <typename... T> Problem inWords(const char *format, T... figures) {
+  static thread_local char words[160];
+  snprintf(words, sizeof words, format, figures...);
+  return words;
+}
+
 struct Start {
   void (*function)(void *);
   void *argument;
@@ -100,16 +106,21 @@ Turn::~Turn() { pthread_mutex_unlock(&turn); }
 
 Problem roomForRuntime() {
   if (!descriptors())
-    return "not enough file descriptors for the core: 8 must be free (see ulimit -n)";
+    return inWords("not enough file descriptors for the core: %d must be free (see ulimit -n)",
+                   kDescriptors);
   void *room = mmap(nullptr, kAddressSpace, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
                     -1, 0);
   if (room == MAP_FAILED)
-    return "not enough address space for the core: 1.75 GiB must be reservable (see ulimit -v)";
+    return inWords(
+        "not enough address space for the core: %zu MiB must be reservable (see ulimit -v)",
+        kAddressSpace >> 20);
   bool enough = threads(); // beside it: their stacks are of the same space
   munmap(room, kAddressSpace);
   if (enough) return "";
-  return "not enough threads for the core, or address space for their stacks: "
-         "32 and one a core must be creatable (see ulimit -u and -v)";
+  return inWords(
+      "not enough threads for the core, or address space for their stacks: %d and one a core "
+      "must be creatable (see ulimit -u and -v)",
+      kThreads);
 }
 
 Problem runApart(void (*function)(void *), void *argument) {

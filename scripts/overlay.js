@@ -31,7 +31,11 @@ const changes = [
   { file: 'proc.go', systems: ['linux', 'darwin', 'win32'], lines: [[/^func getGodebugEarly\(/, '{', '{\n\tif true {\n\t\treturn "", true\n\t}']] },
   { file: 'env_posix.go', systems: ['linux', 'darwin', 'win32'], lines: [[/^func gogetenv\(/, '{', '{\n\tif true {\n\t\treturn ""\n\t}']] },
   { file: 'mheap.go', systems: ['linux', 'darwin', 'win32'], lines: [[/^\t+bits := logHeapArenaBytes/, 'logHeapArenaBytes - logPallocChunkBytes', '0']] },
-  { file: 'cgo/gcc_libinit.c', systems: ['linux', 'darwin'], lines: [[/^\tfor \(tries = 0; tries < 20; tries\+\+\)/, 'tries < 20; tries++', '; tries += tries < 99']] },
+  {
+    file: 'cgo/gcc_libinit.c',
+    systems: ['linux', 'darwin'],
+    lines: [[/^\tfor \(tries = 0; tries < 20; tries\+\+\)/, 'tries < 20; tries++', '; tries += tries < 99']],
+  },
 ];
 
 /** The file with its lines replaced. @param {string} source @param {Change} change */

@@ -1,9 +1,9 @@
 // Package cpu is the fast device: weights packed into panels of 32 output columns, programs run by C
-// kernels on one pool of C threads, one cgo call a batch.
+// kernels on one pool of C threads, all steps of a batch in one cgo call.
 //
 //	TensorBuilder ──codes | floats | blocks──▶ pack.c ──▶ one weights region, sealed
 //	Program ──Compile──▶ gsk_step[] (off-heap)                │
-//	Batch ──rows of lookup tables decoded (Go)──▶ gsk_run ◀───┘──▶ groups of texts, a thread each
+//	Batch ──ids, or rows that C cannot read (Go)──▶ gsk_run ◀─┘──▶ groups of texts, a thread each
 //	                                                │ GSK_SLAB rows at a time: linear, norm, activation
 //	                                                └ attention per text, pooling ──▶ Out
 //

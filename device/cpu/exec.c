@@ -26,8 +26,8 @@ typedef struct run {
   const gsk_program *p;
   const gsk_batch *b;
   int64_t phases;
-  _Alignas(GSK_ALIGN) atomic_ullong place; /* phase << 32 | its next item */
-  _Alignas(GSK_ALIGN) atomic_llong done;   /* items of the phase that are done */
+  _Alignas(GSK_ALIGN) atomic_ullong turn; /* phase << 32 | its next item */
+  _Alignas(GSK_ALIGN) atomic_llong done;  /* items of the phase that are done */
   atomic_int cancelled;
   int64_t waited; /* by the caller's thread, ns */
 } run;
@@ -157,8 +157,8 @@ static void run_norm(const gsk_program *p, const workspace *w, const gsk_step *s
   p->set->norm(&g);
 }
 
-/* A row's place in its text; first_of, the first rows of texts, is moved on to that text's. */
-static int64_t place(const uint32_t **first_of, int64_t row) {
+/* A row's position in its text; first_of, the first rows of texts, is moved on to that text's. */
+static int64_t position_in_text(const uint32_t **first_of, int64_t row) {
   while ((*first_of)[1] <= row) ++*first_of;
   return row - **first_of;
 }
@@ -178,14 +178,17 @@ static void run_rows(const gsk_program *p, const gsk_batch *b, workspace *w, con
       case GSK_EMBED:
         if (b->embedded)
           memcpy(out, b->embedded + (base + r) * p->hidden_size, (size_t)p->hidden_size * 4);
-        else gsk_embed(p, b->ids[base + r], (uint32_t)place(&first_of, base + r), w->row, out);
+        else
+          gsk_embed(p, b->ids[base + r], (uint32_t)position_in_text(&first_of, base + r), w->row,
+                    out);
         break;
       case GSK_ACTIVATE:
         (p->fast ? p->set->activate_fast : p->set->activate)(s->activation, in, out, s->columns);
         break;
       case GSK_ROTARY:
-        p->set->rotate(out + s->column, p->rotary + place(&first_of, base + r) * s->head_size,
-                       s->heads, s->head_size);
+        p->set->rotate(out + s->column,
+                       p->rotary + position_in_text(&first_of, base + r) * s->head_size, s->heads,
+                       s->head_size);
         break;
       }
     }
@@ -312,9 +315,9 @@ static void run_item(run *r, workspace *w, const phase *f, int64_t item) {
 }
 
 /* Until another thread has ended the phase: the others hold its last items. */
-static void await(run *r, unsigned long long place, int thread) {
+static void await(run *r, unsigned long long turn, int thread) {
   int64_t start = gsk_now();
-  for (int spins = 0; atomic_load_explicit(&r->place, memory_order_acquire) == place && !stopped(r);
+  for (int spins = 0; atomic_load_explicit(&r->turn, memory_order_acquire) == turn && !stopped(r);
        spins++)
     gsk_relax(spins);
   if (thread == 0) r->waited += gsk_now() - start;
@@ -328,18 +331,18 @@ static void run_thread(void *arg, int thread) {
   lay_out_own(r->p, b->group_rows, b->longest,
               b->workspaces + kept_copies(b) * b->kept_bytes + thread * b->own_bytes, &w);
   for (;;) {
-    unsigned long long place = atomic_load(&r->place);
-    int64_t number = (int64_t)(place >> 32), item = (int64_t)(place & 0xffffffff);
+    unsigned long long turn = atomic_load(&r->turn);
+    int64_t number = (int64_t)(turn >> 32), item = (int64_t)(turn & 0xffffffff);
     if (number == r->phases || stopped(r)) return;
     phase f = phase_of(r, number);
     if (item == f.items) {
       if (number + 1 == r->phases) return;
-      await(r, place, thread);
-    } else if (atomic_compare_exchange_strong(&r->place, &place, place + 1)) {
+      await(r, turn, thread);
+    } else if (atomic_compare_exchange_strong(&r->turn, &turn, turn + 1)) {
       run_item(r, &w, &f, item);
       if (atomic_fetch_add(&r->done, 1) + 1 == f.items) {
         atomic_store(&r->done, 0);
-        atomic_store(&r->place, (unsigned long long)(number + 1) << 32);
+        atomic_store(&r->turn, (unsigned long long)(number + 1) << 32);
       }
     }
   }

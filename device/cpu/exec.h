@@ -86,7 +86,7 @@ void gsk_read_q8_0(const uint8_t *row, float *out, int64_t n);
 void gsk_embed(const gsk_program *p, uint32_t id, uint32_t position, float *row, float *out);
 
 /* Packing: elements [first, first+n) of a matrix, counted row by row, go to their places. gsk_pack_blocks takes n
- * blocks of the file as they are: a half scale and 32 codes of 8 or 4 bits (Q8_0, Q4_0, IQ4_NL), or one half (F16). */
+ * blocks of the file as they are: a half scale and 32 codes of 8 or 4 bits, or one half. */
 void gsk_pack_blocks(const gsk_matrix *m, int64_t first, int64_t n, const uint8_t *blocks);
 void gsk_pack_codes(const gsk_matrix *m, int64_t first, int64_t n, const int8_t *codes,
                     const float *scales, const float *mins);

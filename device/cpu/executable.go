@@ -56,7 +56,7 @@ func (d *Device) Compile(p *device.Program, dw device.Weights) (device.Executabl
 		steps[i] = e.step(&p.Steps[i])
 		m := &steps[i].matrix
 		e.c.widest = max(e.c.widest, m.k)
-		e.c.widened = max(e.c.widened, C.gsk_widened_bytes(d.set.set, &m.form, m.k))
+		e.c.widened = max(e.c.widened, C.gsk_widened_bytes(d.set.c, &m.form, m.k))
 		e.c.mins |= m.form.has_min
 	}
 	e.c.steps, e.c.slots = unsafe.SliceData(steps), unsafe.SliceData(slots)
@@ -64,15 +64,16 @@ func (d *Device) Compile(p *device.Program, dw device.Weights) (device.Executabl
 	e.c.rotary = (*C.float)(unsafe.SliceData(p.Tables.Rotary))
 	e.c.hidden_size, e.c.result = C.int64_t(p.HiddenSize), C.int64_t(p.Result)
 	e.c.fast = flag(w.precision == device.Fast)
-	e.c.set = d.set.set
+	e.c.set = d.set.c
 	return e, nil
 }
 
-// The numbers that exec.h and kernels.h give to what package device names.
+// The numbers that exec.h and kernels.h give to what package device names: a constant index beyond 0 does not compile.
 var (
-	_ = [1]struct{}{}[C.GSK_ATTENTION-int(device.OpAttention)]
-	_ = [1]struct{}{}[C.GSK_POOL_LAST-int(device.PoolLast)]
-	_ = [1]struct{}{}[C.GSK_GATED_GELU-int(device.GatedGELU)]
+	_ = [1]struct{}{}[(C.GSK_EMBED-int(device.OpEmbed))|(C.GSK_NORM-int(device.OpNorm))|(C.GSK_LINEAR-int(device.OpLinear))|
+		(C.GSK_ACTIVATE-int(device.OpActivate))|(C.GSK_ROTARY-int(device.OpRotary))|(C.GSK_ATTENTION-int(device.OpAttention))]
+	_ = [1]struct{}{}[(C.GSK_POOL_MEAN-int(device.PoolMean))|(C.GSK_POOL_CLS-int(device.PoolCLS))|(C.GSK_POOL_LAST-int(device.PoolLast))]
+	_ = [1]struct{}{}[(C.GSK_GELU-int(device.GELU))|(C.GSK_GATED_SILU-int(device.GatedSiLU))|(C.GSK_GATED_GELU-int(device.GatedGELU))]
 )
 
 func sizes[T any](n int) int64 { return int64(n) * int64(unsafe.Sizeof(*new(T))) }

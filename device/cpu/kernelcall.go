@@ -85,7 +85,7 @@ func (s *kernelSet) codesBytes(of device.TensorSpec, p device.Precision) int {
 // widenedBytes is the room that a product with a matrix needs.
 func (s *kernelSet) widenedBytes(of device.TensorSpec, p device.Precision) int64 {
 	form := s.form(of, p)
-	return int64(C.gsk_widened_bytes(s.set, &form, C.int64_t(of.Shape.Columns())))
+	return int64(C.gsk_widened_bytes(s.c, &form, C.int64_t(of.Shape.Columns())))
 }
 
 // code is the i-th code of the first row, prepared for a matrix, less its zero.
@@ -94,7 +94,7 @@ func (a preparedRows) code(s *kernelSet, of device.TensorSpec, p device.Precisio
 	switch {
 	case C.gsk_takes_bytes(&form) != 0:
 		zero := int32(int16(a.zeros[i/s.activationBlock(of, p)]))
-		if s.set.nibbles != 0 {
+		if s.c.nibbles != 0 {
 			return int32(int8(a.codes[i])) + zero
 		}
 		return int32(a.codes[i]) + zero
@@ -113,18 +113,18 @@ func (a preparedRows) code(s *kernelSet, of device.TensorSpec, p device.Precisio
 func (s *kernelSet) prepare(of device.TensorSpec, p device.Precision, x []float32, stride, rows int, to preparedRows) {
 	k, form, arithmetic := int(of.Shape.Columns()), s.form(of, p), s.arithmetic(of, p)
 	if arithmetic == FastCodes {
-		C.gsk_call_prepare_fast(s.set, form, floats(x), C.int64_t(stride), C.int64_t(rows), C.int64_t(k), (*C.uint8_t)(unsafe.SliceData(to.codes)),
+		C.gsk_call_prepare_fast(s.c, form, floats(x), C.int64_t(stride), C.int64_t(rows), C.int64_t(k), (*C.uint8_t)(unsafe.SliceData(to.codes)),
 			floats(to.scales), (*C.int32_t)(unsafe.SliceData(to.zeros)), (*C.int32_t)(unsafe.SliceData(to.sums)))
 		return
 	}
 	for r := range rows {
 		row, codes, scale := floats(x[r*stride:]), unsafe.Pointer(&to.codes[r*codesStride(k)]), floats(to.scales[r:])
 		if arithmetic == Words {
-			C.gsk_call_prepare_words(s.set, row, C.int64_t(k), (*C.int16_t)(codes), scale)
+			C.gsk_call_prepare_words(s.c, row, C.int64_t(k), (*C.int16_t)(codes), scale)
 			continue
 		}
 		zeros, sums := unsafe.SliceData(to.zeros[r*k/C.GSK_BLOCK:]), unsafe.SliceData(to.sums[r*k/C.GSK_LANES:])
-		C.gsk_call_prepare_exact(s.set, form, row, C.int64_t(k), codes, scale, (*C.int32_t)(zeros), (*C.int32_t)(sums))
+		C.gsk_call_prepare_exact(s.c, form, row, C.int64_t(k), codes, scale, (*C.int32_t)(zeros), (*C.int32_t)(sums))
 	}
 }
 
@@ -132,7 +132,7 @@ func (s *kernelSet) prepare(of device.TensorSpec, p device.Precision, x []float3
 type window struct{ r0, r1, p0, p1 int }
 
 func (s *kernelSet) linear(p *packer, g C.gsk_linear, w window) {
-	C.gsk_call_linear(s.set, g, p.matrix, C.int64_t(w.r0), C.int64_t(w.r1), C.int64_t(w.p0), C.int64_t(w.p1))
+	C.gsk_call_linear(s.c, g, p.matrix, C.int64_t(w.r0), C.int64_t(w.r1), C.int64_t(w.p0), C.int64_t(w.p1))
 }
 
 // linearCodes multiplies prepared rows.
@@ -152,16 +152,16 @@ func (s *kernelSet) linearFloats(p *packer, x []float32, stride int, bias, out [
 // norm takes rows of x, add and out stride floats apart.
 func (s *kernelSet) norm(x, add []float32, stride, rows int, w, b, out []float32, epsilon float32) {
 	apart := C.int64_t(stride)
-	C.gsk_call_norm(s.set, C.gsk_norm{x: floats(x), add: floats(add), weight: floats(w), bias: floats(b), out: floats(out), x_stride: apart,
+	C.gsk_call_norm(s.c, C.gsk_norm{x: floats(x), add: floats(add), weight: floats(w), bias: floats(b), out: floats(out), x_stride: apart,
 		add_stride: apart, out_stride: apart, rows: C.int64_t(rows), n: C.int64_t(len(w)), epsilon: C.float(epsilon)})
 }
 
 func (s *kernelSet) activate(p device.Precision, a device.Activation, in, out []float32, n int) {
-	C.gsk_call_activate(s.set, C.int(p), C.int(a), floats(in), floats(out), C.int64_t(n))
+	C.gsk_call_activate(s.c, C.int(p), C.int(a), floats(in), floats(out), C.int64_t(n))
 }
 
 func (s *kernelSet) rotate(row, table []float32, heads, size int) {
-	C.gsk_call_rotate(s.set, floats(row), floats(table), C.int64_t(heads), C.int64_t(size))
+	C.gsk_call_rotate(s.c, floats(row), floats(table), C.int64_t(heads), C.int64_t(size))
 }
 
 // attentionShape is one text's: rows × heads × head size, rows stride and outStride floats apart.
@@ -172,15 +172,15 @@ func (a attentionShape) scratchFloats() int {
 }
 
 func (s *kernelSet) attention(of attentionOf, a attentionShape, qkv, out, scratch []float32, scale float32) {
-	C.gsk_call_attention(s.set, C.gsk_attention_of(of), C.gsk_attention{qkv: floats(qkv), out: floats(out), scratch: floats(scratch),
+	C.gsk_call_attention(s.c, C.gsk_attention_of(of), C.gsk_attention{qkv: floats(qkv), out: floats(out), scratch: floats(scratch),
 		stride: C.int64_t(a.stride), out_stride: C.int64_t(a.outStride), rows: C.int64_t(a.rows), heads: C.int64_t(a.heads),
 		head_size: C.int64_t(a.size), scale: C.float(scale)})
 }
 
 func (s *kernelSet) mean(x []float32, stride, rows int, out []float32) {
-	C.gsk_call_mean(s.set, floats(x), C.int64_t(stride), C.int64_t(rows), floats(out), C.int64_t(len(out)))
+	C.gsk_call_mean(s.c, floats(x), C.int64_t(stride), C.int64_t(rows), floats(out), C.int64_t(len(out)))
 }
 
 func readRow(typeName string, row []byte, out []float32) {
-	C.gsk_call_read_row(rowReaders[typeName], (*C.uint8_t)(unsafe.SliceData(row)), floats(out), C.int64_t(len(out)))
+	C.gsk_call_read_row(fastPaths[typeName].read, (*C.uint8_t)(unsafe.SliceData(row)), floats(out), C.int64_t(len(out)))
 }

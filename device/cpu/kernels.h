@@ -37,6 +37,9 @@
 #define GSK_TARGET_END GSK_PRAGMA(GCC pop_options)
 #endif
 
+/* Of a set's operations, which are inlined wherever they are used. */
+#define GSK_OP static inline __attribute__((always_inline))
+
 #pragma GCC visibility push(hidden)
 
 enum {
@@ -140,8 +143,22 @@ typedef struct gsk_norm {
 
 enum { GSK_GELU, GSK_GATED_SILU, GSK_GATED_GELU };
 
+/* What a product is made of: float forms, codes in exact, codes in fast, and in fast types without codes. Attention is
+ * GSK_FLOATS or GSK_WORD_PAIRS. */
+typedef enum gsk_arithmetic {
+  GSK_FLOATS,
+  GSK_EXACT_CODES,
+  GSK_FAST_CODES,
+  GSK_WORD_PAIRS,
+  GSK_ARITHMETICS
+} gsk_arithmetic;
+
 typedef struct gsk_kernel_set {
   const char *name;
+  const char *
+      needs; /* processor features in GCC's names, with commas; x86's are what the file is compiled for */
+  const char *peaks
+      [GSK_ARITHMETICS]; /* the loop (peak_amd64.c) that bounds each arithmetic; NULL: there is none */
   /* rows [r0, r1) × panels [p0, p1) of the product */
   void (*linear)(const gsk_linear *args, int64_t r0, int64_t r1, int64_t p0, int64_t p1);
   int32_t exact_unit; /* gsk_form.unit of exact matrices */

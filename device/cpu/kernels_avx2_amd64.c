@@ -1,9 +1,12 @@
 /* AVX2 with FMA and F16C: 256 bits, vpmaddwd and an addition for the int16 dot product. */
 #include "kernels.h"
 #define SET avx2
+#define NEEDS "avx2,fma,f16c"
+/* gsk_count's products are of bytes: their shares may be more than the whole */
+#define PEAKS "f32 256", "madd 256", "madd 256", "madd 256"
 #define FAST_UNIT 2 /* vpmaddubsw would saturate */
 #define NIBBLES 1   /* but not with codes of 4 bits */
-GSK_TARGET_BEGIN("avx2,fma,f16c")
+GSK_TARGET_BEGIN(NEEDS)
 #include "kernels_avx2_amd64.h"
 /* assembly: gcc would multiply all rows first and spill */
 GSK_OP VI dot(VI acc, VI a, VW w) {

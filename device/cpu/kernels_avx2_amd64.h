@@ -1,5 +1,4 @@
 /* The 256-bit operations that AVX2 and AVX-VNNI share; dot is the including file's. */
-#include <immintrin.h>
 #include <string.h>
 
 #define LANES 8
@@ -11,7 +10,6 @@
 #define ATTEND_VECS 2
 typedef __m256 V;
 typedef __m256i VI, VW;
-#define GSK_OP static inline __attribute__((always_inline))
 #define IN_TURN(x) __asm__ volatile("" : "+x"(x))
 GSK_OP V set1(float a) { return _mm256_set1_ps(a); }
 GSK_OP V load(const float *p) { return _mm256_loadu_ps(p); }

@@ -1,5 +1,4 @@
 /* The 512-bit operations that the AVX-512 sets share; the dot products are the including file's. */
-#include <immintrin.h>
 #include <string.h>
 
 #define LANES 16
@@ -11,7 +10,6 @@
 #define STEP_VECS 6
 typedef __m512 V;
 typedef __m512i VI, VW;
-#define GSK_OP static inline __attribute__((always_inline))
 #define IN_TURN(x) __asm__ volatile("" : "+v"(x))
 GSK_OP V set1(float a) { return _mm512_set1_ps(a); }
 GSK_OP V load(const float *p) { return _mm512_loadu_ps(p); }

@@ -1,7 +1,9 @@
 /* AVX-VNNI: as AVX2 with the 256-bit vpdpwssd of client processors. */
 #include "kernels.h"
 #define SET avxvnni
-GSK_TARGET_BEGIN("avx2,fma,f16c,avxvnni")
+#define NEEDS "avx2,fma,f16c,avxvnni"
+#define PEAKS "f32 256", "int16 256", "int8 256", "int16 256"
+GSK_TARGET_BEGIN(NEEDS)
 #include "kernels_avx2_amd64.h"
 /* one-line assembly: gcc hoists all broadcasts of the intrinsic and spills, clang turns it into two instructions */
 GSK_OP VI dot(VI acc, VI a, VW w) {

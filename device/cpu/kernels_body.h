@@ -20,6 +20,7 @@
  *                        of them, and the high 8
  *                        kernels_narrow.h has these stores for sets without instructions for them
  *   SET                  the name of the set, a C identifier
+ *   NEEDS PEAKS          gsk_kernel_set.needs and .peaks, without which it runs everywhere and has no loops
  *
  * with WIDENS, instead of loadNibbles,
  *
@@ -84,6 +85,12 @@
 #ifndef NIBBLES
 #define NIBBLES 0
 #endif
+#ifndef NEEDS
+#define NEEDS ""
+#endif
+#ifndef PEAKS
+#define PEAKS NULL
+#endif
 
 /* each file uses those before it */
 #include "kernels_numbers.h"
@@ -97,6 +104,8 @@
 #define GSK_JOIN(a, b) GSK_JOIN2(a, b)
 const gsk_kernel_set GSK_JOIN(gsk_, SET) = {
     .name = GSK_STRING(SET),
+    .needs = NEEDS,
+    .peaks = {PEAKS},
     .linear = linear,
     .exact_unit = EXACT_UNIT,
     .fast_unit = FAST_UNIT,

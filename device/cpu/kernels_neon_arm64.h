@@ -14,7 +14,6 @@ typedef struct {
   int32x4_t low, high;
 } VI; /* a column's sum is two neighbouring lanes, joined in toFloat */
 typedef int16x8_t VW;
-#define GSK_OP static inline __attribute__((always_inline))
 GSK_OP V set1(float a) { return vdupq_n_f32(a); }
 GSK_OP V load(const float *p) { return vld1q_f32(p); }
 GSK_OP void store(float *p, V a) { vst1q_f32(p, a); }

@@ -2,6 +2,7 @@
 #include "kernels.h"
 #include <arm_neon.h> /* outside the target region: its functions have targets of their own */
 #define SET neondot
+#define NEEDS "dotprod"
 #define EXACT_UNIT 4
 #define CODES_ROWS 4
 #define GSK_CODES "kernels_codes_dot_arm64.h"

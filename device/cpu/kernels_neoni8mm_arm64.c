@@ -2,6 +2,7 @@
 #include "kernels.h"
 #include <arm_neon.h> /* outside the target region: its functions have targets of their own */
 #define SET neoni8mm
+#define NEEDS "dotprod,i8mm"
 #define EXACT_UNIT 4
 #define CODES_ROWS 6
 #define GSK_CODES "kernels_codes_i8mm_arm64.h"

@@ -26,7 +26,6 @@ typedef struct {
   int16_t x[2 * LANES];
 } VW;
 
-#define GSK_OP static inline __attribute__((always_inline))
 #define GSK_EACH for (int i = 0; i < LANES; i++)
 GSK_OP V set1(float a) {
   V r;

@@ -44,8 +44,8 @@ func BenchmarkLinear(b *testing.B) {
 	shapes := [][2]int{{384, 384}, {384, 1152}, {384, 1536}, {1536, 384}, {768, 768}, {768, 2304}, {768, 3072}, {3072, 768}}
 	peaks := map[string]float64{}
 	for i, info := range Sets() {
-		bounds, known := setPeaks[info.Name]
-		if !info.Available() || !known {
+		set := &kernelSets[i]
+		if !info.Available() || set.peak(Floats) == "" {
 			b.Run(info.Name, func(b *testing.B) {
 				needSet(b, info)
 				b.Skipf("not run: no loop bounds %s", info.Name)
@@ -54,14 +54,14 @@ func BenchmarkLinear(b *testing.B) {
 		}
 		for _, kernel := range linearKernels {
 			typ, _ := quant.ByName(kernel.typ)
-			bound := bounds[kernelSets[i].arithmetic(device.TensorSpec{Type: typ, Shape: tensor.Shape{1, 1}}, kernel.precision)]
+			bound := set.peak(set.arithmetic(device.TensorSpec{Type: typ, Shape: tensor.Shape{1, 1}}, kernel.precision))
 			for _, shape := range shapes {
 				for _, rows := range []int{1, 8, 16, 64, 256, 2048} {
 					b.Run(fmt.Sprintf("%s/%s/%s/%dx%d/%d", info.Name, kernel.typ, []string{"exact", "fast"}[kernel.precision], shape[0], shape[1], rows), func(b *testing.B) {
 						if peaks[bound] == 0 {
 							peaks[bound] = loopRate(bound)
 						}
-						benchmarkLinear(b, &kernelSets[i], typ, kernel.precision, rows, shape[1], shape[0], peaks[bound])
+						benchmarkLinear(b, set, typ, kernel.precision, rows, shape[1], shape[0], peaks[bound])
 					})
 				}
 			}

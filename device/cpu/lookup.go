@@ -11,21 +11,13 @@ import (
 	"gguf-stream/goloader/errs"
 )
 
-// rowReaders is the table of types whose rows C reads where it needs them. Tables of other types are decoded here
-// for the whole batch before it runs.
-var rowReaders = map[string]C.gsk_read_row{
-	"F32":  C.gsk_read_row(C.gsk_read_f32),
-	"F16":  C.gsk_read_row(C.gsk_read_f16),
-	"Q8_0": C.gsk_read_row(C.gsk_read_q8_0),
-}
-
 func (e *executable) reader(id device.TensorID) (l C.gsk_lookup) {
 	if id == device.NoTensor {
 		return l
 	}
 	s := e.weights.specs[id]
 	rowBytes, _ := s.Type.Bytes(s.Shape.Columns())
-	l.read, l.row_bytes = rowReaders[s.Type.Name], C.int64_t(rowBytes)
+	l.read, l.row_bytes = fastPaths[s.Type.Name].read, C.int64_t(rowBytes)
 	l.data = (*C.uint8_t)(unsafe.SliceData(e.weights.data(id)))
 	e.decodes = e.decodes || l.read == nil
 	return l
@@ -48,8 +40,7 @@ func (e *executable) embedBytes(b *device.Batch) int64 {
 	if !e.decodes {
 		return 0
 	}
-	n := int64(len(b.IDs)) * int64(e.program.HiddenSize) * 4
-	return (n + C.GSK_ALIGN - 1) / C.GSK_ALIGN * C.GSK_ALIGN
+	return aligned(int64(len(b.IDs)) * int64(e.program.HiddenSize) * 4)
 }
 
 // embed writes the sums of the lookup tables' rows: token, then position, then type 0 (gsk_embed).

@@ -149,25 +149,24 @@ static uint8_t *panel_of(const gsk_matrix *m, int64_t row) {
 /* A block of the file in its panel's block, of joined ones the first or the second. */
 static void put_block(const gsk_form *f, uint8_t *at, int64_t column, int second,
                       const uint8_t *block) {
-  enum { ELEMENTS = 32 };
   const int8_t *codes = (const int8_t *)block + HALF;
-  int8_t spread[ELEMENTS];
+  int8_t spread[GSK_BLOCK];
   if (f->storage == GSK_F16) {
     memcpy(at + HALF * column, block, HALF);
     return;
   }
   if (f->storage == GSK_CODES4) { /* low nibbles are the first 16 elements */
-    for (int j = 0; j < ELEMENTS / 2; j++)
-      spread[j] = codes[j] & 15, spread[j + ELEMENTS / 2] = codes[j] >> 4 & 15;
+    for (int j = 0; j < GSK_BLOCK / 2; j++)
+      spread[j] = codes[j] & 15, spread[j + GSK_BLOCK / 2] = codes[j] >> 4 & 15;
     codes = spread;
   }
   if (is_joined(f)) {
     put_joined(f, at, column, second, codes, half_at(block));
     return;
   }
-  uint8_t *numbers = put_codes(f, at, column, codes, ELEMENTS);
+  uint8_t *numbers = put_codes(f, at, column, codes, GSK_BLOCK);
   memcpy(numbers + HALF * column, block, HALF);
-  put_sum(f, numbers, column, codes, ELEMENTS);
+  put_sum(f, numbers, column, codes, GSK_BLOCK);
 }
 
 /* Both blocks of joined ones. */

@@ -11,15 +11,6 @@ import (
 	"gguf-stream/goloader/memory"
 )
 
-// floatForms: in Exact, matrices of these types keep their 16 bits; every other type without codes becomes float32.
-var floatForms = map[string]C.int32_t{"F16": C.GSK_F16, "BF16": C.GSK_BF16}
-
-// blockTypes: matrices of these types are packed from the file's blocks, without codes and scales or floats in between.
-var blockTypes = map[string]bool{"Q8_0": true, "Q4_0": true, "IQ4_NL": true, "F16": true}
-
-// joinedTypes: in Fast, two blocks of these types come under one scale. Q5_0's codes of 5 bits would lose too much.
-var joinedTypes = map[string]bool{"Q8_0": true}
-
 // form is the packed form of a matrix for the set's kernels.
 func (k *kernelSet) form(s device.TensorSpec, p device.Precision) C.gsk_form {
 	t, c, columns := s.Type, s.Type.Codes, s.Shape.Columns()
@@ -27,14 +18,13 @@ func (k *kernelSet) form(s device.TensorSpec, p device.Precision) C.gsk_form {
 		if p == device.Fast && columns <= C.GSK_WORDS_K {
 			return C.gsk_form{storage: C.GSK_WORDS}
 		}
-		storage, narrow := floatForms[t.Name]
-		if !narrow {
-			storage = C.GSK_F32
+		if narrow := fastPaths[t.Name].storage; narrow != 0 {
+			return C.gsk_form{storage: narrow}
 		}
-		return C.gsk_form{storage: storage}
+		return C.gsk_form{storage: C.GSK_F32}
 	}
 	f := C.gsk_form{storage: C.GSK_CODES8, sub_block: C.int32_t(c.SubBlock), has_min: flag(c.Min), half_scale: flag(c.HalfScale),
-		unit: k.set.exact_unit}
+		unit: k.c.exact_unit}
 	if c.Bits == 4 {
 		f.storage = C.GSK_CODES4
 		for i, v := range c.Table {
@@ -43,15 +33,15 @@ func (k *kernelSet) form(s device.TensorSpec, p device.Precision) C.gsk_form {
 	}
 	switch {
 	case p == device.Fast:
-		f.unit, f.fast = k.set.fast_unit, 1
-		if c.Bits == 4 && k.set.nibbles != 0 {
+		f.unit, f.fast = k.c.fast_unit, 1
+		if c.Bits == 4 && k.c.nibbles != 0 {
 			C.gsk_count(&f)
 		}
-		if joinedTypes[t.Name] && !s.Sensitive && columns%C.GSK_JOINED == 0 {
+		if fastPaths[t.Name].joined && !s.Sensitive && columns%C.GSK_JOINED == 0 {
 			f.sub_block = C.GSK_JOINED
 		}
-	case k.set.q8_zero != 0 && C.gsk_is_q8(&f) != 0:
-		f.unit, f.zero = 4, k.set.q8_zero
+	case k.c.q8_zero != 0 && C.gsk_is_q8(&f) != 0:
+		f.unit, f.zero = 4, k.c.q8_zero
 	}
 	return f
 }
@@ -83,8 +73,11 @@ func (k *kernelSet) packedBytes(s device.TensorSpec, p device.Precision) (int64,
 	if !ok {
 		return 0, errs.New(errs.ModelTensor, s.Name, "tensor %s has an impossible shape %v", s.Name, s.Shape)
 	}
-	return (n + C.GSK_ALIGN - 1) / C.GSK_ALIGN * C.GSK_ALIGN, nil
+	return aligned(n), nil
 }
+
+// aligned is n rounded up to whole cache lines.
+func aligned(n int64) int64 { return int64(C.gsk_up(C.int64_t(n), C.GSK_ALIGN)) }
 
 func (k *kernelSet) matrix(s device.TensorSpec, p device.Precision, data []byte) C.gsk_matrix {
 	m := C.gsk_matrix{n: C.int64_t(s.Shape.Rows()), k: C.int64_t(s.Shape.Columns()), form: k.form(s, p)}
@@ -98,7 +91,7 @@ func (k *kernelSet) scratchBytes(s device.TensorSpec, p device.Precision) int64 
 	if s.Role != device.Matrix || k.form(s, p).storage != C.GSK_WORDS {
 		return 0
 	}
-	return (int64(C.gsk_words_scratch(C.int64_t(s.Shape.Columns()))) + C.GSK_ALIGN - 1) / C.GSK_ALIGN * C.GSK_ALIGN
+	return aligned(int64(C.gsk_words_scratch(C.int64_t(s.Shape.Columns()))))
 }
 
 // packer implements device.Packer for one tensor of the weights region.
@@ -111,7 +104,7 @@ type packer struct {
 }
 
 func (k *kernelSet) newPacker(s device.TensorSpec, p device.Precision, data, scratch []byte) *packer {
-	to := &packer{set: k.set, spec: s, data: data, scratch: scratch}
+	to := &packer{set: k.c, spec: s, data: data, scratch: scratch}
 	if s.Role == device.Matrix {
 		m := k.matrix(s, p, data)
 		to.matrix = &m
@@ -121,7 +114,7 @@ func (k *kernelSet) newPacker(s device.TensorSpec, p device.Precision, data, scr
 
 func (p *packer) Feed() device.Feed {
 	switch {
-	case p.spec.Role == device.Lookup, p.spec.Role == device.Matrix && blockTypes[p.spec.Type.Name]:
+	case p.spec.Role == device.Lookup, p.spec.Role == device.Matrix && fastPaths[p.spec.Type.Name].blocks:
 		return device.FeedBlocks
 	case p.spec.Role == device.Matrix && isCodes(&p.matrix.form):
 		return device.FeedCodes
@@ -131,7 +124,7 @@ func (p *packer) Feed() device.Feed {
 
 func (p *packer) PackBlocks(first int64, blocks []byte) error {
 	if p.isWords() {
-		p.packWords(first, int64(len(blocks)/p.spec.Type.BlockBytes), unsafe.SliceData(blocks), int64(p.spec.Type.BlockBytes), rowReaders[p.spec.Type.Name])
+		p.packWords(first, int64(len(blocks)/p.spec.Type.BlockBytes), unsafe.SliceData(blocks), int64(p.spec.Type.BlockBytes), fastPaths[p.spec.Type.Name].read)
 		return nil
 	}
 	if p.matrix != nil {
@@ -156,7 +149,7 @@ func (p *packer) PackFloats(first int64, values []float32) error {
 		return nil
 	}
 	if p.isWords() {
-		p.packWords(first, int64(len(values)), (*byte)(unsafe.Pointer(unsafe.SliceData(values))), 4, rowReaders["F32"])
+		p.packWords(first, int64(len(values)), (*byte)(unsafe.Pointer(unsafe.SliceData(values))), 4, fastPaths["F32"].read)
 		return nil
 	}
 	C.gsk_pack_floats(p.matrix, C.int64_t(first), C.int64_t(len(values)), (*C.float)(unsafe.SliceData(values)))

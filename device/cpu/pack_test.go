@@ -26,7 +26,10 @@ func offHeap(t testing.TB, n int64) []byte {
 // TestBlocksPackAsCodesDo: the file's blocks, in uneven parts, give the same panels as their codes and scales.
 func TestBlocksPackAsCodesDo(t *testing.T) {
 	r := rand.New(rand.NewPCG(21, 22))
-	for name := range blockTypes {
+	for name, fast := range fastPaths {
+		if !fast.blocks {
+			continue
+		}
 		typ, ok := quant.ByName(name)
 		require.True(t, ok)
 		if typ.Codes == nil {
@@ -109,7 +112,7 @@ func checkFloatsPack(t *testing.T, set *kernelSet, name string, precision device
 		require.NoError(t, p.PackFloats(int64(to), values[to:]))
 		require.Equal(t, want, got, "%s, %s, cut at %d and %d", name, set.name, from, to)
 	})
-	if blockTypes[name] {
+	if fastPaths[name].blocks {
 		clear(got)
 		require.NoError(t, p.PackBlocks(0, blocks))
 		require.Equal(t, want, got, "%s, %s as blocks", name, set.name)

@@ -15,29 +15,17 @@ import (
 	"gguf-stream/device"
 )
 
-// Arithmetic is what a product is made of.
+// Arithmetic is what a product is made of (gsk_arithmetic).
 type Arithmetic int
 
-// The arithmetics: of float forms, of codes in Exact, of codes in Fast, and in Fast of types without codes. Attention is
-// Floats or Words.
+// The arithmetics: of float forms, of codes in Exact, of codes in Fast, and in Fast of types without codes.
 const (
-	Floats Arithmetic = iota
-	ExactCodes
-	FastCodes
-	Words
-	arithmetics
+	Floats      Arithmetic = C.GSK_FLOATS
+	ExactCodes  Arithmetic = C.GSK_EXACT_CODES
+	FastCodes   Arithmetic = C.GSK_FAST_CODES
+	Words       Arithmetic = C.GSK_WORD_PAIRS
+	arithmetics            = C.GSK_ARITHMETICS
 )
-
-// setPeaks names the loop (peak_amd64.c) that bounds each arithmetic of a set. An exact product is two of bytes for the
-// tile unit, and tiles of 32 k are half of what it takes: its shares are of a peak that only joined blocks can reach. Of
-// some 4-bit types avx2's fast products are of bytes (gsk_count): their shares may be more than the whole.
-var setPeaks = map[string][arithmetics]string{
-	"amx":        {"f32 512", "int8 tiles", "int8 tiles", "int16 512"},
-	"avx512vnni": {"f32 512", "int16 512", "int8 512", "int16 512"},
-	"avx512":     {"f32 512", "madd 512", "madd 512", "madd 512"},
-	"avxvnni":    {"f32 256", "int16 256", "int8 256", "int16 256"},
-	"avx2":       {"f32 256", "madd 256", "madd 256", "madd 256"},
-}
 
 // Peak is what one thread reaches with nothing but one arithmetic in registers.
 type Peak struct {
@@ -50,15 +38,18 @@ var arithmeticNames = [arithmetics]string{"floats", "exact", "fast", "words"}
 
 // Peaks measures the loops of the device's set, by Arithmetic; false for a set that has none. It takes some milliseconds.
 func (d *Device) Peaks() (peaks [arithmetics]Peak, known bool) {
-	loops, known := setPeaks[d.set.name]
-	if !known {
-		return peaks, false
-	}
-	for i, loop := range loops {
+	for i := range peaks {
+		loop := d.set.peak(Arithmetic(i))
+		if loop == "" {
+			return peaks, false
+		}
 		peaks[i] = Peak{arithmeticNames[i], loop, measuredRate(loop)}
 	}
 	return peaks, true
 }
+
+// peak names the loop that bounds an arithmetic, "" if the set has none.
+func (k *kernelSet) peak(a Arithmetic) string { return C.GoString(k.c.peaks[a]) }
 
 // rates of the loops that were measured: the processor stays what it is.
 var rates sync.Map

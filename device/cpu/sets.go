@@ -14,11 +14,20 @@ import (
 	"gguf-stream/goloader/errs"
 )
 
-// kernelSet is a row of the table of sets (sets_<goarch>.go), best first.
+// kernelSet is a set of the list (sets_<goarch>.go), best first.
 type kernelSet struct {
 	name  string
 	needs []string // processor features, in GCC's names
-	set   *C.gsk_kernel_set
+	c     *C.gsk_kernel_set
+}
+
+func setsOf(sets ...*C.gsk_kernel_set) []kernelSet {
+	all := make([]kernelSet, len(sets))
+	for i, c := range sets {
+		needs := strings.FieldsFunc(C.GoString(c.needs), func(r rune) bool { return r == ',' })
+		all[i] = kernelSet{C.GoString(c.name), needs, c}
+	}
+	return all
 }
 
 // SetInfo tells whether a set can run here.
@@ -29,6 +38,9 @@ type SetInfo struct {
 
 // Available says whether the set can run here.
 func (s SetInfo) Available() bool { return len(s.Missing) == 0 }
+
+// Lacking is what is missing, blank-separated.
+func (s SetInfo) Lacking() string { return strings.Join(s.Missing, " ") }
 
 // Sets lists all sets of this architecture, best first.
 func Sets() []SetInfo {

@@ -5,4 +5,4 @@ package cpu
 // #include <kernels.h>
 import "C"
 
-var kernelSets = []kernelSet{{"portable", nil, &C.gsk_portable}}
+var kernelSets = setsOf(&C.gsk_portable)

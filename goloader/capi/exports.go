@@ -15,13 +15,13 @@ package main
 import "C"
 
 import (
-	"strings"
 	"unsafe"
 
 	"gguf-stream/device/cpu"
 	"gguf-stream/goloader/embedder"
 	"gguf-stream/goloader/errs"
 	"gguf-stream/goloader/jobs"
+	"gguf-stream/goloader/limits"
 	"gguf-stream/goloader/memory"
 	"gguf-stream/goloader/process"
 )
@@ -34,8 +34,15 @@ const (
 	_ = uint(unsafe.Sizeof(C.gs_counters{}) - unsafe.Sizeof(memory.Counters{}))
 )
 
-// gs_job_kind is jobs.Kind, number for number: another number is outside this array
-var _ = [1]struct{}{}[C.GS_JOB_OPEN-jobs.Open+C.GS_JOB_PEAK-jobs.Peak]
+// gs_job_kind is jobs.Kind, number for number: a constant index beyond 0 does not compile
+var _ = [1]struct{}{}[(C.GS_JOB_OPEN-jobs.Open)|(C.GS_JOB_EMBED-jobs.Embed)|(C.GS_JOB_TOKENIZE-jobs.Tokenize)|(C.GS_JOB_CLOSE-jobs.Close)|
+	(C.GS_JOB_FILE_OPEN-jobs.FileOpen)|(C.GS_JOB_FILE_METADATA-jobs.FileMetadata)|(C.GS_JOB_FILE_TENSORS-jobs.FileTensors)|(C.GS_JOB_FILE_PLAN-jobs.FilePlan)|
+	(C.GS_JOB_FILE_CHUNK-jobs.FileChunk)|(C.GS_JOB_FILE_LOAD-jobs.FileLoad)|(C.GS_JOB_FILE_CLOSE-jobs.FileClose)|(C.GS_JOB_OUTPUT-jobs.Output)|
+	(C.GS_JOB_LOOK-jobs.Look)|(C.GS_JOB_END-jobs.End)|(C.GS_JOB_VERIFY-jobs.Verify)|(C.GS_JOB_DIAGNOSE-jobs.Diagnose)|
+	(C.GS_JOB_PEAK-jobs.Peak)]
+
+// a tensor's name with its NUL
+var _ = [1]struct{}{}[C.GS_TENSOR_NAME-limits.TensorNameBytes-1]
 
 //export gs_start
 func gs_start(settings *C.gs_settings, fault *C.gs_error) (status C.int32_t) {
@@ -52,7 +59,7 @@ func gs_start(settings *C.gs_settings, fault *C.gs_error) (status C.int32_t) {
 		return putError(fault, err)
 	}
 	for _, s := range cpu.Sets() {
-		name, needs := C.CString(s.Name), C.CString(strings.Join(s.Missing, " "))
+		name, needs := C.CString(s.Name), C.CString(s.Lacking())
 		C.gs_add_kernel(name, needs, boolInt(s.Name == core.Runtime().KernelSet()))
 		C.free(unsafe.Pointer(name))
 		C.free(unsafe.Pointer(needs))

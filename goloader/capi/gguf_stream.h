@@ -28,7 +28,12 @@ extern "C" {
 #endif
 
 /* Raised when anything in this file changes; the addon refuses a core of another number. */
-#define GS_ABI_VERSION 6
+#define GS_ABI_VERSION 7
+
+/* Outputs of so many bytes and more are mappings of their own, which a caller may hold; smaller ones are better copied. */
+#define GS_MAPPED_BYTES 65536
+/* Bytes of a tensor's name, of a model that was accepted, with its NUL. */
+#define GS_TENSOR_NAME 64
 
 typedef const char gs_str; /* a NUL-terminated UTF-8 string (cgo needs a typedef for const) */
 
@@ -55,10 +60,9 @@ typedef enum gs_job_kind {
   GS_JOB_FILE_CHUNK = 9,    /* output: at most 65,536 bytes of one tensor */
   GS_JOB_FILE_LOAD = 10,    /* output: one tensor as float32 */
   GS_JOB_FILE_CLOSE = 11,
-  GS_JOB_COLLECT = 12, /* a Go collection, then fresh counters: for tests and memory() */
-  GS_JOB_OUTPUT = 13,  /* output: so many zeroed bytes, for a result of many jobs */
-  GS_JOB_LOOK = 14,    /* looks at what the system leaves: refreshes gs_counters.system */
-  GS_JOB_END = 15,     /* closes all that jobs of this owner have opened */
+  GS_JOB_OUTPUT = 13, /* output: so many zeroed bytes, for a result of many jobs */
+  GS_JOB_LOOK = 14,   /* looks at what the system leaves: refreshes gs_counters.system */
+  GS_JOB_END = 15,    /* closes all that jobs of this owner have opened */
   GS_JOB_VERIFY =
       16, /* request: path; reply: a report on the model, from its header to its vectors */
   GS_JOB_DIAGNOSE = 17, /* reply: the system's limits, the kernel sets and their self-tests */
@@ -108,7 +112,7 @@ typedef struct gs_counters {
   int64_t budget;   /* bytes the monitor grants at most */
   int64_t reserved; /* bytes granted */
   int64_t system;   /* bytes that cgroup, RLIMIT_AS and MemAvailable leave, as of the last look */
-  int64_t go_heap;  /* HeapInuse of the Go runtime, as of the last load or collection */
+  int64_t go_heap;  /* HeapInuse of the Go runtime, as of the last load */
   int64_t working;  /* peak of chunk + decode + staging bytes of the last load */
 } gs_counters;
 

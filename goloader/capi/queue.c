@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_KERNELS = 8, MAPPED_BYTES = 65536 }; /* outputs from here on are mappings of their own */
+enum { MAX_KERNELS = 8 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static gs_job *head, **tail = &head;
@@ -120,7 +120,7 @@ uint32_t gs_kernels(const gs_kernel_info **sets, uint32_t *selected) {
 }
 
 int32_t gs_output_new(gs_output *output, uint64_t size) {
-  void *data = size < MAPPED_BYTES ? malloc(size ? size : 1) : gs_map(size);
+  void *data = size < GS_MAPPED_BYTES ? malloc(size ? size : 1) : gs_map(size);
   if (!data) return 1;
   output->data = data;
   output->size = size;
@@ -131,7 +131,7 @@ int32_t gs_output_new(gs_output *output, uint64_t size) {
 
 void gs_output_free(void *data, uint64_t size) {
   if (!data) return;
-  if (size < MAPPED_BYTES) free(data);
+  if (size < GS_MAPPED_BYTES) free(data);
   else gs_unmap(data, size);
   __atomic_sub_fetch(&page->output, (int64_t)size, __ATOMIC_RELAXED);
   __atomic_sub_fetch(&page->regions, 1, __ATOMIC_RELAXED);

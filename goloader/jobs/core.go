@@ -18,7 +18,7 @@ import (
 	"gguf-stream/goloader/errs"
 )
 
-// Kind says what a job asks for: gs_job_kind in gguf_stream.h, Kind in js/native.js.
+// Kind says what a job asks for: gs_job_kind in gguf_stream.h, Kind in js/kinds.js.
 type Kind uint32
 
 // The job kinds.
@@ -34,7 +34,7 @@ const (
 	FileChunk
 	FileLoad
 	FileClose
-	Collect
+	_ // 12 is free
 	Output
 	Look
 	End
@@ -108,7 +108,6 @@ var handlers = map[Kind]func(*Core, *job) error{
 	Verify:       (*Core).verify,
 	Diagnose:     (*Core).diagnose,
 	Peak:         (*Core).peak,
-	Collect:      (*Core).collect,
 	Output:       (*Core).output,
 	Look:         (*Core).look,
 	End:          (*Core).end,
@@ -122,12 +121,6 @@ func (c *Core) run(j *job) {
 		return
 	}
 	j.finish(handle(c, j))
-}
-
-func (c *Core) collect(*job) error {
-	debug.FreeOSMemory()
-	c.runtime.NoteHeap()
-	return nil
 }
 
 // output makes memory that the results of many jobs are put into, after a look whether it fits.

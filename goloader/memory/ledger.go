@@ -46,7 +46,7 @@ type Counters struct {
 	Budget   atomic.Int64               // the monitor's limit in bytes
 	Reserved atomic.Int64               // what TryAllocate has granted
 	System   atomic.Int64               // what the system leaves, as of the monitor's last look
-	GoHeap   atomic.Int64               // HeapInuse of the Go runtime, as of the last load or collection
+	GoHeap   atomic.Int64               // HeapInuse of the Go runtime, as of the last load
 	Working  atomic.Int64               // peak of chunk + decode + staging of the last load
 }
 

@@ -45,7 +45,10 @@ func (j *call) readBody(in io.Reader, size, requestBytes, texts int64) (taken bo
 		return false, err
 	}
 	j.request, j.texts = b[:requestBytes], b[requestBytes+4*texts:]
-	j.ends = make([]uint64, texts)
+	if j.ends, err = memory.MakeSlice[uint64](texts); err != nil {
+		j.Finish(err)
+		return false, nil
+	}
 	for i := range j.ends {
 		j.ends[i] = uint64(binary.LittleEndian.Uint32(b[requestBytes+4*int64(i):]))
 	}

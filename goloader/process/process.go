@@ -28,7 +28,6 @@ import (
 	"encoding/json"
 	"io"
 	"os"
-	"strings"
 	"sync"
 	"unsafe"
 
@@ -90,7 +89,7 @@ func helloJSON(core *jobs.Core) []byte {
 		Sets     []kernelInfo `json:"sets"`
 	}{Version: protocolVersion, Selected: core.Runtime().KernelSet()}
 	for _, s := range cpu.Sets() {
-		m.Sets = append(m.Sets, kernelInfo{s.Name, strings.Join(s.Missing, " ")})
+		m.Sets = append(m.Sets, kernelInfo{s.Name, s.Lacking()})
 	}
 	return mustJSON(m)
 }
