@@ -39,7 +39,7 @@ func await(c <-chan struct{}, gone func() bool) error {
 	return errs.Cancelled("")
 }
 
-func (w *waiter) gone() bool { return w.cancelled != nil && w.cancelled.Load() != 0 }
+func (w *waiter) gone() bool { return errs.GaveUp(w.cancelled) }
 
 func (ws *waiters) enter(w *waiter) {
 	ws.mu.Lock()

@@ -120,7 +120,7 @@ func (l *StreamingGGUFLoader) Survey(info gguf.TensorInfo, cancelled *atomic.Uin
 // each calls fn for the chunks of the tensor under way.
 func each(ahead *readAhead, name string, cancelled *atomic.Uint32, fn func(*TensorChunk) error) error {
 	for {
-		if cancelled != nil && cancelled.Load() != 0 {
+		if errs.GaveUp(cancelled) {
 			return errs.Cancelled(name)
 		}
 		c, err := ahead.Next()
