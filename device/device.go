@@ -52,6 +52,8 @@ type TensorSpec struct {
 // Device holds weights and runs programs. Its methods may be called from any goroutine.
 type Device interface {
 	Name() string
+	// KernelSet is the name of the kernels that it has chosen for this machine; "" without a choice.
+	KernelSet() string
 	// WeightBytes is what NewWeights will allocate for these tensors; nothing is allocated.
 	WeightBytes(specs []TensorSpec, p Precision) (int64, error)
 	// NewWeights allocates the final size for all tensors at once, uncommitted pages untouched.

@@ -27,6 +27,9 @@ func New(ledger *memory.Ledger) *Device { return &Device{ledger: ledger} }
 // Name is "reference".
 func (d *Device) Name() string { return "reference" }
 
+// KernelSet is "": there is nothing to choose.
+func (d *Device) KernelSet() string { return "" }
+
 // dimensions of a spec's shape by role.
 var dimensions = map[device.Role]int{device.Matrix: 2, device.Lookup: 2, device.Vector: 1}
 
