@@ -94,9 +94,9 @@ const (
 
 // Batch is one run over texts of any lengths, without padding.
 type Batch struct {
-	IDs       []uint32       // all texts' token ids, one after another
-	Offsets   []uint32       // [texts+1]: text t has IDs[Offsets[t]:Offsets[t+1]], at least one id
-	Pooling   Pooling        //
+	IDs       []uint32 // all texts' token ids, one after another
+	Offsets   []uint32 // [texts+1]: text t has IDs[Offsets[t]:Offsets[t+1]], at least one id
+	Pooling   Pooling
 	Threads   int            // at most so many; 0: as many as the device has
 	Out       []float32      // [texts, hidden size], pooled, not normalised
 	Cancelled *atomic.Uint32 // not 0: give up between steps with errs.Aborted; may be nil

@@ -82,7 +82,7 @@ func (l *StreamingGGUFLoader) Load(targets []Target, cancelled *atomic.Uint32, p
 		if err != nil {
 			return err
 		}
-		if _, err := t.Builder.Finalise(); err != nil {
+		if err := t.Builder.Finalise(); err != nil {
 			return err
 		}
 	}
