@@ -456,7 +456,7 @@ func TestRequestsThatWaitTogetherShareRuns(t *testing.T) {
 	r := newRuntime(t, Settings{})
 	e := open(t, r, tinyFile(t), device.Exact)
 	defer e.Close()
-	const requests = maxActive
+	const requests = limits.ActiveRequests
 	texts := make([][]byte, requests)
 	for i := range texts {
 		texts[i] = []byte(strings.Repeat("hello world ", 1+i%3))

@@ -133,7 +133,7 @@ func (q *queue) take(active *[]*Request) (running bool) {
 		left += r.left
 	}
 	n := 0
-	for n < len(q.waiting) && left < limits.BatchTokens && len(*active) < maxActive {
+	for n < len(q.waiting) && left < limits.BatchTokens && len(*active) < limits.ActiveRequests {
 		r := q.waiting[n]
 		*active = append(*active, r)
 		left += r.left

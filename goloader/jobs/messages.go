@@ -6,6 +6,7 @@ import (
 	"gguf-stream/device"
 	"gguf-stream/goloader/embedder"
 	"gguf-stream/goloader/errs"
+	"gguf-stream/goloader/limits"
 )
 
 // The JSON messages. js/embedder.js and js/gguf-file.js use the same names.
@@ -64,10 +65,8 @@ type peakMessage struct {
 	Milliseconds int64 `json:"milliseconds"` // of each shape, at least
 }
 
-const longestMeasure = 10_000 // ms
-
 func (m *peakMessage) each() time.Duration {
-	return time.Duration(min(m.Milliseconds, longestMeasure)) * time.Millisecond
+	return time.Duration(min(m.Milliseconds, limits.MeasureMs)) * time.Millisecond
 }
 
 type outputMessage struct {
