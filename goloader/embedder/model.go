@@ -196,8 +196,8 @@ func (r *Runtime) loadOpened(m *model, f *gguf.File, d device.Device, o LoadOpti
 		return err
 	}
 	m.onClose(m.tokenizer.Close)
-	if n := m.tokenizer.Len(); n > m.layout.Vocabulary {
-		return errs.New(errs.TokenizerVocab, tokensKey, "%d tokens, but token_embd has only %d rows", n, m.layout.Vocabulary)
+	if err := checkRows(m.tokenizer, m.layout); err != nil {
+		return err
 	}
 	m.info, err = describe(f, m, plan, o, r.cpu.KernelSet())
 	return err

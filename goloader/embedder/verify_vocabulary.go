@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 
-	"gguf-stream/goloader/errs"
 	"gguf-stream/goloader/tokenizer"
 )
 
@@ -27,12 +26,13 @@ func (v *verification) vocabulary() (err error) {
 	if v.tokenizer, err = loadTokenizer(v.file, v.runtime.ledger); err != nil {
 		return err
 	}
-	n := v.tokenizer.Len()
-	if v.layout != nil && n > v.layout.Vocabulary {
-		return errs.New(errs.TokenizerVocab, tokensKey, "%d tokens, but token_embd has only %d rows", n, v.layout.Vocabulary)
-	}
-	if v.layout != nil && n < v.layout.Vocabulary {
-		v.check.say("token_embd has %d rows for %d tokens", v.layout.Vocabulary, n)
+	if v.layout != nil {
+		if err := checkRows(v.tokenizer, v.layout); err != nil {
+			return err
+		}
+		if n := v.tokenizer.Len(); n < v.layout.Vocabulary {
+			v.check.say("token_embd has %d rows for %d tokens", v.layout.Vocabulary, n)
+		}
 	}
 	var s tokenizer.Scratch
 	ends, err := v.encode("", &s)

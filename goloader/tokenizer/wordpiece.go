@@ -51,7 +51,7 @@ func newWordPiece(v *Vocabulary, c Config) (Tokenizer, error) {
 		id int64
 	}{{&t.cls, c.CLS}, {&t.sep, c.SEP}, {&t.unk, c.UNK}} {
 		if s.id < 0 || s.id >= int64(v.count) {
-			return nil, errs.New(errs.TokenizerVocab, vocabKey, "special token id %d is outside the vocabulary of %d", s.id, v.count)
+			return nil, errs.New(errs.TokenizerVocab, TokensKey, "special token id %d is outside the vocabulary of %d", s.id, v.count)
 		}
 		*s.to = uint32(s.id)
 	}
@@ -81,7 +81,7 @@ func (t *wordPiece) chooseConvention() error {
 		}
 	}
 	if marked == plain || min(marked, plain)*4 > max(marked, plain) {
-		return errs.New(errs.TokenizerVocab, vocabKey, "%d tokens begin with U+2581 and %d with ##: neither convention of WordPiece", marked, plain)
+		return errs.New(errs.TokenizerVocab, TokensKey, "%d tokens begin with U+2581 and %d with ##: neither convention of WordPiece", marked, plain)
 	}
 	t.marked, t.piece = marked > plain, plainPiece
 	if t.marked {

@@ -27,7 +27,7 @@ func build(t testing.TB, tokens []string, types map[int]tokenizer.TokenType, c t
 		require.NoError(t, v.Add([]byte(s)))
 	}
 	for i, k := range types {
-		require.NoError(t, v.SetType(i, k))
+		require.NoError(t, v.SetType(i, uint64(k)))
 	}
 	kind, err := tokenizer.FindKind("bert")
 	require.NoError(t, err)
