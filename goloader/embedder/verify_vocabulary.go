@@ -1,9 +1,7 @@
 package embedder
 
 import (
-	"bytes"
 	"slices"
-	"strings"
 
 	"gguf-stream/goloader/tokenizer"
 )
@@ -35,12 +33,12 @@ func (v *verification) vocabulary() (err error) {
 		}
 	}
 	var s tokenizer.Scratch
-	ends, err := v.encode("", &s)
+	ends, err := v.encode(nil, &s)
 	if err != nil {
 		return err
 	}
 	for _, id := range ends {
-		text := string(v.tokenizer.Text(id))
+		text := v.tokenizer.Text(id)
 		ids, err := v.encode(text, &s)
 		if err != nil {
 			return err
@@ -58,25 +56,17 @@ func (v *verification) vocabulary() (err error) {
 	return v.words(&s, len(ends))
 }
 
-func (v *verification) encode(text string, s *tokenizer.Scratch) ([]uint32, error) {
-	ids, _, err := v.tokenizer.Encode(nil, []byte(text), tokenizer.Options{ParseSpecial: true}, s)
+func (v *verification) encode(text []byte, s *tokenizer.Scratch) ([]uint32, error) {
+	ids, _, err := v.tokenizer.Encode(nil, text, tokenizer.Options{ParseSpecial: true}, s)
 	return ids, err
 }
 
-// words encodes every piece that begins a word by itself.
+// words encodes by itself every token that is a word.
 func (v *verification) words(s *tokenizer.Scratch, frame int) error {
-	const beginsWord, continues = "\u2581", "##"
-	marked := 0
-	for id := range v.tokenizer.Len() {
-		if bytes.HasPrefix(v.tokenizer.Text(uint32(id)), []byte(beginsWord)) {
-			marked++
-		}
-	}
 	words, reached := 0, 0
-	for id := range v.tokenizer.Len() {
-		text := string(v.tokenizer.Text(uint32(id)))
-		word, begins := strings.CutPrefix(text, beginsWord)
-		if word == "" || marked > 0 != begins || strings.HasPrefix(word, continues) || strings.HasPrefix(word, "[") {
+	for id := range uint32(v.tokenizer.Len()) {
+		word, is := v.tokenizer.Word(id)
+		if !is {
 			continue
 		}
 		ids, err := v.encode(word, s)
@@ -84,7 +74,7 @@ func (v *verification) words(s *tokenizer.Scratch, frame int) error {
 			return err
 		}
 		words++
-		if len(ids) == frame+1 && slices.Contains(ids, uint32(id)) {
+		if len(ids) == frame+1 && slices.Contains(ids, id) {
 			reached++
 		}
 	}

@@ -19,6 +19,8 @@ type Tokenizer interface {
 	Len() int
 	// Text is a token as the vocabulary has it.
 	Text(id uint32) []byte
+	// Word is what a token is as a word by itself; false if it continues one, or is special.
+	Word(id uint32) ([]byte, bool)
 	Close()
 }
 

@@ -108,6 +108,12 @@ func (t *wordPiece) Len() int              { return t.vocab.count }
 func (t *wordPiece) Text(id uint32) []byte { return t.vocab.Text(id) }
 func (t *wordPiece) Close()                { t.vocab.Close() }
 
+// Word implements Tokenizer. What stands in brackets is special or unused, whatever type a file gives it.
+func (t *wordPiece) Word(id uint32) ([]byte, bool) {
+	word, continuation := t.piece(t.vocab.Text(id))
+	return word, !continuation && len(word) > 0 && word[0] != '['
+}
+
 // Encode implements Tokenizer.
 func (t *wordPiece) Encode(dst []uint32, text []byte, o Options, s *Scratch) ([]uint32, int, error) {
 	e := encoding{wordPiece: t, s: s, dst: append(dst, t.cls), room: -1}
@@ -192,13 +198,13 @@ func (e *encoding) split() (n int) {
 func (e *encoding) longest(word []byte, continuation bool) (id uint32, size int) {
 	h, n := e.vocab.start(continuation), 0
 	for i := 0; i < len(word) && i < e.vocab.longest; {
-		step1 := i + 1
+		end := i + 1
 		h = step(h, word[i])
-		for step1 < len(word) && !utf8.RuneStart(word[step1]) {
-			h = step(h, word[step1])
-			step1++
+		for end < len(word) && !utf8.RuneStart(word[end]) {
+			h = step(h, word[end])
+			end++
 		}
-		i = step1
+		i = end
 		e.s.ends[n], e.s.hashes[n] = uint16(i), h
 		n++
 	}

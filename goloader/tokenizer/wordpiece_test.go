@@ -144,6 +144,21 @@ func TestUserDefinedTokens(t *testing.T) {
 	require.Equal(t, errs.TokenizerVocab, errs.From(err).Code, "two special tokens of one spelling")
 }
 
+// TestWord: what begins a word, without its mark, and nothing in brackets.
+func TestWord(t *testing.T) {
+	for _, tokens := range [][]string{{"[UNK]", "▁a", "b", "▁[unused0]"}, {"[UNK]", "a", "##b", "[unused0]"}} {
+		tk, _, err := build(t, tokens, map[int]tokenizer.TokenType{0: tokenizer.Control}, tokenizer.Config{})
+		require.NoError(t, err)
+		var words []string
+		for id := range uint32(tk.Len()) {
+			if word, is := tk.Word(id); is {
+				words = append(words, string(word))
+			}
+		}
+		require.Equal(t, []string{"a"}, words)
+	}
+}
+
 // TestIDsStayInTheCallersBuffer: room for as many ids as Count says is enough, though words begin with pieces before they
 // turn out to be unknown.
 func TestIDsStayInTheCallersBuffer(t *testing.T) {
