@@ -33,16 +33,15 @@ const (
 
 // File is an open GGUF file with all its parts.
 type File struct {
-	ledger    *memory.Ledger
-	wrap      func(Source) Source // or nil
-	parts     []part
-	order     binary.ByteOrder // of all parts
-	version   uint32           // of all parts
-	headers   int64            // bytes of all parts' that are read
-	dataStart int64
-	pairs     *index[pairEntry]
-	tensors   *index[tensorEntry]
-	stopped   atomic.Pointer[place]
+	ledger  *memory.Ledger
+	wrap    func(Source) Source // or nil
+	parts   []part
+	order   binary.ByteOrder // of all parts
+	version uint32           // of all parts
+	headers int64            // bytes of all parts' that are read
+	pairs   *index[pairEntry]
+	tensors *index[tensorEntry]
+	stopped atomic.Pointer[stoppedAt]
 }
 
 type part struct {
@@ -137,10 +136,7 @@ func (f *File) readHeader(partIndex int) error {
 		alignment := f.parts[partIndex].alignment
 		start = (c.pos + alignment - 1) / alignment * alignment
 	}
-	if partIndex == 0 {
-		f.dataStart = start
-	}
-	return f.place(partIndex, first, start)
+	return f.locateTensors(partIndex, first, start)
 }
 
 // preamble reads magic, version and the two counts.
@@ -302,9 +298,6 @@ func (f *File) BigEndian() bool { return f.order == binary.BigEndian }
 
 // Alignment is the first part's general.alignment or 32.
 func (f *File) Alignment() int64 { return f.parts[0].alignment }
-
-// DataOffset is where the first part's tensor data begins.
-func (f *File) DataOffset() int64 { return f.dataStart }
 
 // Size is the sum of all parts' bytes.
 func (f *File) Size() (n int64) {
