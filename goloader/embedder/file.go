@@ -317,7 +317,7 @@ func (f *File) Load(name string, cancelled *atomic.Uint32, allocate func(int64) 
 		return err
 	}
 	n, _ := t.Shape.Elements()
-	grant, err := f.runtime.monitor.TryAllocate(n*4+stream.WorkingBytes, 0, name)
+	grant, err := f.runtime.monitor.TryAllocate(n*4+stream.LoaderBytes, 0, name)
 	if err != nil {
 		return err
 	}

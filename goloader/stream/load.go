@@ -14,8 +14,10 @@ import (
 	"gguf-stream/goloader/memory"
 )
 
-// WorkingBytes is what a loader allocates, whatever the file.
-const WorkingBytes int64 = loaderBytes
+// LoaderBytes is what a loader allocates, whatever the file: less than limits.WorkingBytes.
+const LoaderBytes int64 = ringBytes + decodeBytes
+
+var _ = uint(limits.WorkingBytes - LoaderBytes) // compile-time: a negative does not fit
 
 // StreamingGGUFLoader streams tensors of one file. Close frees its buffers; the file stays the caller's.
 type StreamingGGUFLoader struct {
@@ -27,7 +29,7 @@ type StreamingGGUFLoader struct {
 
 // NewLoader allocates the buffers.
 func NewLoader(file *gguf.File, ledger *memory.Ledger) (*StreamingGGUFLoader, error) {
-	r, err := ledger.Allocate(memory.Staging, WorkingBytes)
+	r, err := ledger.Allocate(memory.Staging, LoaderBytes)
 	if err != nil {
 		return nil, err
 	}

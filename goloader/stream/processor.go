@@ -22,15 +22,11 @@ type ChunkProcessor struct {
 }
 
 const (
-	floatBytes   = limits.DecodeElements * 4
-	subBlocks    = limits.DecodeElements / smallestSubBlock
-	decodeBytes  = floatBytes + 2*subBlocks*4
-	ringBytes    = limits.RingChunks * limits.ChunkBytes
-	loaderBytes  = ringBytes + decodeBytes
-	loaderMargin = limits.WorkingBytes - loaderBytes // compile-time: negative does not fit a uint
+	floatBytes  = limits.DecodeElements * 4
+	subBlocks   = limits.DecodeElements / smallestSubBlock
+	decodeBytes = floatBytes + 2*subBlocks*4
+	ringBytes   = limits.RingChunks * limits.ChunkBytes
 )
-
-var _ = uint(loaderMargin)
 
 func newChunkProcessor(r *memory.Region, offset int64) *ChunkProcessor {
 	return &ChunkProcessor{
