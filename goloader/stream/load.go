@@ -71,7 +71,7 @@ func (l *StreamingGGUFLoader) Load(targets []Target, cancelled *atomic.Uint32, p
 	ahead := newReadAhead(l.file, infos, l.ring)
 	defer ahead.stop()
 	for _, t := range order {
-		err := each(ahead, t.Info.Name, cancelled, func(c *TensorChunk) error {
+		err := eachChunk(ahead, t.Info.Name, cancelled, func(c *TensorChunk) error {
 			if err := l.processor.Process(c, t.Builder); err != nil {
 				return err
 			}
@@ -93,34 +93,33 @@ func (l *StreamingGGUFLoader) Load(targets []Target, cancelled *atomic.Uint32, p
 
 // ReadFloats decodes a whole tensor into dst, which has as many values as the tensor has elements.
 func (l *StreamingGGUFLoader) ReadFloats(info gguf.TensorInfo, dst []float32, cancelled *atomic.Uint32) error {
-	ahead := newReadAhead(l.file, []gguf.TensorInfo{info}, l.ring)
-	defer ahead.stop()
-	return each(ahead, info.Name, cancelled, func(c *TensorChunk) error {
-		return l.processor.each(c, func(part *TensorChunk) error {
-			values, err := l.processor.decode(part)
-			copy(dst[part.FirstElement:], values)
-			return err
-		})
-	})
+	return l.decode(info, cancelled, func(first int64, values []float32) { copy(dst[first:], values) })
 }
 
 // Survey decodes a whole tensor and keeps nothing: an error for values that are no numbers, and whether all are zero.
 func (l *StreamingGGUFLoader) Survey(info gguf.TensorInfo, cancelled *atomic.Uint32) (zero bool, err error) {
-	ahead := newReadAhead(l.file, []gguf.TensorInfo{info}, l.ring)
-	defer ahead.stop()
 	zero = true
-	err = each(ahead, info.Name, cancelled, func(c *TensorChunk) error {
-		return l.processor.each(c, func(part *TensorChunk) error {
-			values, err := l.processor.decode(part)
-			zero = zero && !slices.ContainsFunc(values, func(v float32) bool { return v != 0 })
-			return err
-		})
+	err = l.decode(info, cancelled, func(_ int64, values []float32) {
+		zero = zero && !slices.ContainsFunc(values, func(v float32) bool { return v != 0 })
 	})
 	return zero, err
 }
 
-// each calls fn for the chunks of the tensor under way.
-func each(ahead *readAhead, name string, cancelled *atomic.Uint32, fn func(*TensorChunk) error) error {
+// decode calls fn with all values of a tensor in order, a buffer of them at a time, and the number of the first.
+func (l *StreamingGGUFLoader) decode(info gguf.TensorInfo, cancelled *atomic.Uint32, fn func(first int64, values []float32)) error {
+	ahead := newReadAhead(l.file, []gguf.TensorInfo{info}, l.ring)
+	defer ahead.stop()
+	return eachChunk(ahead, info.Name, cancelled, func(c *TensorChunk) error {
+		return l.processor.eachPart(c, func(part *TensorChunk) error {
+			values, err := l.processor.decode(part)
+			fn(part.FirstElement, values)
+			return err
+		})
+	})
+}
+
+// eachChunk calls fn for the chunks of the tensor under way.
+func eachChunk(ahead *readAhead, name string, cancelled *atomic.Uint32, fn func(*TensorChunk) error) error {
 	for {
 		if errs.GaveUp(cancelled) {
 			return errs.Cancelled(name)
