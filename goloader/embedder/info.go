@@ -40,7 +40,7 @@ func describe(f *gguf.File, m *model, plan *Plan, o LoadOptions, kernels string)
 	c := m.config
 	return Info{Architecture: c.Architecture.Name, Name: name, Path: o.Path, FileBytes: f.Size(), TensorBytes: plan.TensorBytes,
 		WeightBytes: plan.Weights, HiddenSize: c.HiddenSize, Layers: c.Layers, Heads: c.Heads, FeedForward: c.FeedForward,
-		ContextLength: c.Context, MaxTokens: c.Context, VocabularySize: m.tokenizer.Len(), Parameters: c.Parameters,
+		ContextLength: c.Context, MaxTokens: c.Context, VocabularySize: m.tokenizer.Len(), Parameters: m.layout.Parameters,
 		Pooling: encoder.PoolingName(c.Pooling), Precision: precisionNames[o.Precision], Device: m.key.device, Kernels: kernels,
 		Family: m.family.Name, Prefixes: orEmpty(m.family.Prefixes), Dimensions: append([]int{}, m.family.Dimensions...), TensorTypes: plan.Types}, err
 }
