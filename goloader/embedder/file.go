@@ -261,7 +261,11 @@ func (f *File) Plan(p device.Precision) (plan *Plan, err error) {
 		return nil, err
 	}
 	defer done(&err)
-	return f.runtime.plan(g, f.runtime.cpu, p)
+	d, err := f.runtime.device("")
+	if err != nil {
+		return nil, err
+	}
+	return f.runtime.plan(g, d, p)
 }
 
 // ChunkReply describes a chunk.

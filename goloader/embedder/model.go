@@ -199,7 +199,7 @@ func (r *Runtime) loadOpened(m *model, f *gguf.File, d device.Device, o LoadOpti
 	if err := checkRows(m.tokenizer, m.layout); err != nil {
 		return err
 	}
-	m.info, err = describe(f, m, plan, o, r.cpu.KernelSet())
+	m.info, err = describe(f, m, plan, o, d)
 	return err
 }
 

@@ -142,7 +142,11 @@ func (v *verification) architecture() error {
 	if v.file == nil {
 		return errSkip
 	}
-	plan, err := v.runtime.planWeights(v.file, v.runtime.cpu, device.Exact)
+	d, err := v.runtime.device("")
+	if err != nil {
+		return err
+	}
+	plan, err := v.runtime.planWeights(v.file, d, device.Exact)
 	if err != nil {
 		return err
 	}
