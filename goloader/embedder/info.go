@@ -33,8 +33,6 @@ type Info struct {
 	Shared         bool              `json:"shared"`
 }
 
-var precisionNames = map[device.Precision]string{device.Exact: "exact", device.Fast: "fast"}
-
 func describe(f *gguf.File, m *model, plan *Plan, o LoadOptions, d device.Device) (Info, error) {
 	name, err := f.Text("general.name", "")
 	c := m.config

@@ -112,6 +112,22 @@ func (r *Runtime) device(name string) (device.Device, error) {
 	return make(r), nil
 }
 
+// precisionNames is the table: what the user's option may be.
+var precisionNames = map[device.Precision]string{device.Exact: "exact", device.Fast: "fast"}
+
+// PrecisionOf is the precision of a name; "" is Exact.
+func PrecisionOf(name string) (device.Precision, error) {
+	if name == "" {
+		return device.Exact, nil
+	}
+	for p, n := range precisionNames {
+		if n == name {
+			return p, nil
+		}
+	}
+	return device.Exact, errs.New(errs.ArgumentInvalid, "precision", "precision %q; 'exact' or 'fast' was expected", name)
+}
+
 // NoteHeap writes the Go heap's present size to the counters.
 func (r *Runtime) NoteHeap() {
 	var m runtime.MemStats

@@ -3,9 +3,7 @@ package jobs
 import (
 	"time"
 
-	"gguf-stream/device"
 	"gguf-stream/goloader/embedder"
-	"gguf-stream/goloader/errs"
 	"gguf-stream/goloader/limits"
 )
 
@@ -21,12 +19,10 @@ type openMessage struct {
 	MemoryLimit int64  `json:"memoryLimit"`
 }
 
-var precisions = map[string]device.Precision{"": device.Exact, "exact": device.Exact, "fast": device.Fast}
-
 func (m *openMessage) options() (embedder.OpenOptions, error) {
-	p, known := precisions[m.Precision]
-	if !known {
-		return embedder.OpenOptions{}, errs.New(errs.ArgumentInvalid, "precision", "precision %q; 'exact' or 'fast' was expected", m.Precision)
+	p, err := embedder.PrecisionOf(m.Precision)
+	if err != nil {
+		return embedder.OpenOptions{}, err
 	}
 	return embedder.OpenOptions{LoadOptions: embedder.LoadOptions{Path: m.Path, Precision: p, Device: m.Device, MemoryLimit: m.MemoryLimit},
 		Pooling: m.Pooling, MaxTokens: m.MaxTokens, Threads: m.Threads}, nil
