@@ -107,7 +107,7 @@ func (m *model) wait(w *waiter) error {
 	return err
 }
 
-// awaitMemory waits for what others were granted to be filled, and leaves its place at the disk to them meanwhile.
+// awaitMemory waits for what others were granted to be filled, and leaves its seat at the disk to them meanwhile.
 func (m *model) awaitMemory(filled <-chan struct{}) error {
 	m.disk.leave()
 	if err := await(filled, m.waiters.gone); err != nil {
