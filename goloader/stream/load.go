@@ -41,7 +41,8 @@ func NewLoader(file *gguf.File, ledger *memory.Ledger) (*StreamingGGUFLoader, er
 // Close frees the buffers. Calling it again does nothing.
 func (l *StreamingGGUFLoader) Close() { l.region.Free() }
 
-// Stream iterates over one tensor. One stream of a loader may be under way at a time.
+// Stream iterates over one tensor, for who wants its chunks; loads read ahead instead. One stream of a loader may be under
+// way at a time.
 func (l *StreamingGGUFLoader) Stream(info gguf.TensorInfo) *TensorStream {
 	return newTensorStream(l.file, info, l.ring[:limits.ChunkBytes])
 }
