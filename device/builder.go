@@ -1,9 +1,6 @@
 package device
 
-import (
-	"gguf-stream/goloader/errs"
-	"gguf-stream/goloader/quant"
-)
+import "gguf-stream/goloader/errs"
 
 // Feed says in which form a packer wants a tensor's elements.
 type Feed uint8
@@ -44,9 +41,6 @@ func NewTensorBuilder(spec TensorSpec, packer Packer) *TensorBuilder {
 	return &TensorBuilder{spec: spec, packer: packer, elements: n}
 }
 
-// Spec is the tensor being built.
-func (b *TensorBuilder) Spec() TensorSpec { return b.spec }
-
 // Feed says which Append to call.
 func (b *TensorBuilder) Feed() Feed { return b.packer.Feed() }
 
@@ -79,6 +73,27 @@ func (b *TensorBuilder) AppendFloats(values []float32) error {
 	return b.packer.PackFloats(first, values)
 }
 
+// Append appends whole blocks of the tensor's type in the form that Feed asks for, through buffers of its own. It is for
+// small tensors of finite numbers, as tests make them; package stream does it for a model's.
+func (b *TensorBuilder) Append(blocks []byte) error {
+	t := b.spec.Type
+	n := len(blocks) / t.BlockBytes * t.BlockElements
+	switch b.Feed() {
+	case FeedCodes:
+		codes, scales, mins := make([]int8, n), make([]float32, n/t.Codes.SubBlock), []float32(nil)
+		if t.Codes.Min {
+			mins = make([]float32, len(scales))
+		}
+		t.Codes.Expand(codes, scales, mins, blocks)
+		return b.AppendCodes(codes, scales, mins)
+	case FeedFloats:
+		values := make([]float32, n)
+		t.Decode(values, blocks)
+		return b.AppendFloats(values)
+	}
+	return b.AppendBlocks(blocks)
+}
+
 func (b *TensorBuilder) take(n int64) (first int64, err error) {
 	if b.done || n > b.elements-b.next {
 		return 0, errs.New(errs.DeviceTensorCount, b.spec.Name,
@@ -90,20 +105,21 @@ func (b *TensorBuilder) take(n int64) (first int64, err error) {
 }
 
 // Finalise ends the tensor. It refuses one with elements missing.
-func (b *TensorBuilder) Finalise() (Tensor, error) {
+func (b *TensorBuilder) Finalise() error {
 	if b.next != b.elements {
-		return Tensor{}, errs.New(errs.DeviceTensorCount, b.spec.Name,
+		return errs.New(errs.DeviceTensorCount, b.spec.Name,
 			"tensor %s has %d elements; only %d were appended", b.spec.Name, b.elements, b.next)
 	}
 	b.done = true
-	return Tensor{Spec: b.spec}, b.packer.Finish()
+	return b.packer.Finish()
 }
 
-// Tensor is a finished tensor on a device.
-type Tensor struct{ Spec TensorSpec }
-
-// Codes is the codes form of the spec's type, nil when it has none.
-func (s TensorSpec) Codes() *quant.CodesForm { return s.Type.Codes }
-
-// Done says whether Finalise succeeded.
-func (b *TensorBuilder) Done() bool { return b.done }
+// CheckFinalised is what Weights.Seal begins with: every tensor of the specs must have been built.
+func CheckFinalised(specs []TensorSpec, builders []*TensorBuilder) error {
+	for i, b := range builders {
+		if b == nil || !b.done {
+			return errs.New(errs.DeviceTensorCount, specs[i].Name, "tensor %s was not loaded", specs[i].Name)
+		}
+	}
+	return nil
+}

@@ -52,6 +52,8 @@ type TensorSpec struct {
 // Device holds weights and runs programs. Its methods may be called from any goroutine.
 type Device interface {
 	Name() string
+	// KernelSet is the name of the kernels that it has chosen for this machine; "" without a choice.
+	KernelSet() string
 	// WeightBytes is what NewWeights will allocate for these tensors; nothing is allocated.
 	WeightBytes(specs []TensorSpec, p Precision) (int64, error)
 	// NewWeights allocates the final size for all tensors at once, uncommitted pages untouched.
@@ -92,9 +94,9 @@ const (
 
 // Batch is one run over texts of any lengths, without padding.
 type Batch struct {
-	IDs       []uint32       // all texts' token ids, one after another
-	Offsets   []uint32       // [texts+1]: text t has IDs[Offsets[t]:Offsets[t+1]], at least one id
-	Pooling   Pooling        //
+	IDs       []uint32 // all texts' token ids, one after another
+	Offsets   []uint32 // [texts+1]: text t has IDs[Offsets[t]:Offsets[t+1]], at least one id
+	Pooling   Pooling
 	Threads   int            // at most so many; 0: as many as the device has
 	Out       []float32      // [texts, hidden size], pooled, not normalised
 	Cancelled *atomic.Uint32 // not 0: give up between steps with errs.Aborted; may be nil

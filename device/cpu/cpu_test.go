@@ -179,29 +179,10 @@ func (m *model) load(t testing.TB, d device.Device, p device.Precision) device.E
 func fill(t testing.TB, b *device.TensorBuilder, s device.TensorSpec, blocks []byte) {
 	for part := 1; len(blocks) > 0; part++ {
 		size := min(part*s.Type.BlockBytes, len(blocks))
-		now := blocks[:size]
-		n := size / s.Type.BlockBytes * s.Type.BlockElements
-		switch b.Feed() {
-		case device.FeedBlocks:
-			require.NoError(t, b.AppendBlocks(now))
-		case device.FeedFloats:
-			v := make([]float32, n)
-			s.Type.Decode(v, now)
-			require.NoError(t, b.AppendFloats(v))
-		case device.FeedCodes:
-			c := s.Type.Codes
-			codes, scales := make([]int8, n), make([]float32, n/c.SubBlock)
-			var mins []float32
-			if c.Min {
-				mins = make([]float32, n/c.SubBlock)
-			}
-			c.Expand(codes, scales, mins, now)
-			require.NoError(t, b.AppendCodes(codes, scales, mins))
-		}
+		require.NoError(t, b.Append(blocks[:size]))
 		blocks = blocks[size:]
 	}
-	_, err := b.Finalise()
-	require.NoError(t, err)
+	require.NoError(t, b.Finalise())
 }
 
 func newDevice(t testing.TB, set string, threads int) *Device {
@@ -352,13 +333,11 @@ func TestBuildersRefuseTooManyAndTooFew(t *testing.T) {
 	defer w.Close()
 	b := w.Builder(0)
 	require.NoError(t, b.AppendFloats(make([]float32, 3)))
-	_, err = b.Finalise()
-	require.Equal(t, errs.DeviceTensorCount, errs.From(err).Code)
+	require.Equal(t, errs.DeviceTensorCount, errs.From(b.Finalise()).Code)
 	require.Error(t, w.Seal())
 	require.Equal(t, errs.DeviceTensorCount, errs.From(b.AppendFloats(make([]float32, 2))).Code)
 	require.NoError(t, b.AppendFloats(make([]float32, 1)))
-	_, err = b.Finalise()
-	require.NoError(t, err)
+	require.NoError(t, b.Finalise())
 	require.NoError(t, w.Seal())
 	require.Error(t, b.AppendFloats(slices.Repeat([]float32{1}, 1)))
 }

@@ -223,10 +223,8 @@ func (w *weights) Builder(i int) *device.TensorBuilder {
 }
 
 func (w *weights) Seal() error {
-	for i, b := range w.builders {
-		if b == nil || !b.Done() {
-			return errs.New(errs.DeviceTensorCount, w.specs[i].Name, "tensor %s was not loaded", w.specs[i].Name)
-		}
+	if err := device.CheckFinalised(w.specs, w.builders); err != nil {
+		return err
 	}
 	w.builders = nil
 	if err := w.region.Seal(); err != nil {

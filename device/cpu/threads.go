@@ -7,6 +7,8 @@ import (
 	"os"
 	"strconv"
 	"strings"
+
+	"gguf-stream/goloader/memory"
 )
 
 // usableThreads is the number of cores this process may use: its affinity, less where a cgroup's quota gives
@@ -19,34 +21,16 @@ const noQuota = 1 << 20
 // quotaThreads is the quota of the process's cgroup and its ancestors in whole threads, rounded up; files are read below
 // root ("/", or a test's folder).
 func quotaThreads(root string) int {
-	groups, err := os.ReadFile(root + "proc/self/cgroup")
-	if err != nil {
-		return noQuota
-	}
 	threads := noQuota
-	for line := range strings.Lines(string(groups)) {
-		parts := strings.SplitN(strings.TrimSpace(line), ":", 3)
-		if len(parts) != 3 {
-			continue
-		}
-		for path := strings.TrimRight(parts[2], "/"); ; path = path[:max(0, strings.LastIndexByte(path, '/'))] {
-			threads = min(threads, groupThreads(root, parts[1], path))
-			if path == "" {
-				break
-			}
-		}
-	}
+	memory.EachCgroup(root, "cpu", func(folder string, v2 bool) { threads = min(threads, groupThreads(folder, v2)) })
 	return threads
 }
 
 // groupThreads reads one group's quota and period, both in microseconds: v2 has them in one file.
-func groupThreads(root, controllers, path string) int {
-	var text string
-	if controllers == "" {
-		text = readText(root + "sys/fs/cgroup" + path + "/cpu.max")
-	} else if strings.Contains(","+controllers+",", ",cpu,") {
-		dir := root + "sys/fs/cgroup/cpu" + path + "/"
-		text = readText(dir+"cpu.cfs_quota_us") + " " + readText(dir+"cpu.cfs_period_us")
+func groupThreads(folder string, v2 bool) int {
+	text := readText(folder + "cpu.max")
+	if !v2 {
+		text = readText(folder+"cpu.cfs_quota_us") + " " + readText(folder+"cpu.cfs_period_us")
 	}
 	fields := strings.Fields(text)
 	if len(fields) != 2 {

@@ -19,6 +19,7 @@ func TestQuotaOfEveryAncestorBinds(t *testing.T) {
 		"v2, the root":  {map[string]string{"proc/self/cgroup": "0::/", "sys/fs/cgroup/cpu.max": "50000 100000"}, 1},
 		"v1":            {map[string]string{"proc/self/cgroup": "3:cpu,cpuacct:/x", "sys/fs/cgroup/cpu/x/cpu.cfs_quota_us": "300000", "sys/fs/cgroup/cpu/x/cpu.cfs_period_us": "100000"}, 3},
 		"v1, no quota":  {map[string]string{"proc/self/cgroup": "3:cpu:/x", "sys/fs/cgroup/cpu/x/cpu.cfs_quota_us": "-1", "sys/fs/cgroup/cpu/x/cpu.cfs_period_us": "100000"}, noQuota},
+		"no slash":      {map[string]string{"proc/self/cgroup": "0::a", "sys/fs/cgroup/cpu.max": "150000 100000"}, 2},
 		"garbage there": {map[string]string{"proc/self/cgroup": "x\n0::/", "sys/fs/cgroup/cpu.max": "a b"}, noQuota},
 	} {
 		root := t.TempDir() + "/"

@@ -27,6 +27,9 @@ func New(ledger *memory.Ledger) *Device { return &Device{ledger: ledger} }
 // Name is "reference".
 func (d *Device) Name() string { return "reference" }
 
+// KernelSet is "": there is nothing to choose.
+func (d *Device) KernelSet() string { return "" }
+
 // dimensions of a spec's shape by role.
 var dimensions = map[device.Role]int{device.Matrix: 2, device.Lookup: 2, device.Vector: 1}
 
@@ -91,10 +94,8 @@ func (w *weights) Builder(i int) *device.TensorBuilder {
 }
 
 func (w *weights) Seal() error {
-	for i, b := range w.builders {
-		if b == nil || !b.Done() {
-			return errs.New(errs.DeviceTensorCount, w.specs[i].Name, "tensor %s was not loaded", w.specs[i].Name)
-		}
+	if err := device.CheckFinalised(w.specs, w.builders); err != nil {
+		return err
 	}
 	w.sealed = true
 	if err := w.region.Seal(); err != nil {

@@ -70,13 +70,8 @@ func load(t testing.TB, d *Device, values []value) device.Weights {
 	t.Cleanup(w.Close)
 	for i, v := range values {
 		b := w.Builder(i)
-		if b.Feed() == device.FeedBlocks {
-			require.NoError(t, b.AppendBlocks(blocksOf(v.data)))
-		} else {
-			require.NoError(t, b.AppendFloats(v.data))
-		}
-		_, err := b.Finalise()
-		require.NoError(t, err)
+		require.NoError(t, b.Append(blocksOf(v.data)))
+		require.NoError(t, b.Finalise())
 	}
 	require.NoError(t, w.Seal())
 	return w

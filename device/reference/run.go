@@ -79,7 +79,7 @@ func (e *executable) Run(b *device.Batch) error {
 	for i := range e.program.Steps {
 		step := &e.program.Steps[i]
 		ops[step.Op](r, step)
-		if b.Cancelled != nil && b.Cancelled.Load() != 0 {
+		if errs.GaveUp(b.Cancelled) {
 			return errs.Cancelled("")
 		}
 	}

@@ -15,15 +15,6 @@ import (
 	"gguf-stream/goloader/tokenizer"
 )
 
-const (
-	// windowTokens: so many tokens of a request are tokenised ahead; 16 batches, among which lengths are sorted.
-	windowTokens = 16 * limits.BatchTokens
-	// maxActive requests have windows: 64 of 16,384 ids are 4 MiB of the Go heap.
-	maxActive = 64
-	// keptWindows wait for the next requests.
-	keptWindows = 4
-)
-
 // text is one text of a request's window.
 type text struct {
 	request *Request
@@ -91,7 +82,7 @@ func (b *batcher) answered(r *Request) bool {
 	if w := r.window; r.left == 0 && w != nil {
 		clear(w.texts)
 		w.ids, w.texts, w.next = w.ids[:0], w.texts[:0], 0
-		if len(b.free) < keptWindows {
+		if len(b.free) < limits.KeptWindows {
 			b.free = append(b.free, w)
 		}
 		r.window = nil
@@ -143,7 +134,7 @@ func (b *batcher) refill(r *Request) (err error) {
 		return nil
 	}
 	w.ids, w.texts, w.next = w.ids[:0], w.texts[:0], 0
-	for r.next < len(r.Texts) && len(w.ids) < windowTokens {
+	for r.next < len(r.Texts) && len(w.ids) < limits.WindowTokens {
 		if err := b.encode(r, w); err != nil {
 			return err
 		}

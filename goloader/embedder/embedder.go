@@ -7,6 +7,7 @@ import (
 	"gguf-stream/device"
 	"gguf-stream/goloader/encoder"
 	"gguf-stream/goloader/errs"
+	"gguf-stream/goloader/memory"
 	"gguf-stream/goloader/stream"
 	"gguf-stream/goloader/tokenizer"
 )
@@ -122,7 +123,10 @@ func (e *Embedder) Tokenize(texts [][]byte, o CallOptions, allocate func(ids int
 	options, s, j := e.tokenOptions(&o), new(tokenizer.Scratch), joiner{ledger: e.runtime.ledger}
 	options.MaxTokens = o.MaxTokens // tokens of the text itself, unless asked to cut
 	defer j.free()
-	counts, total := make([]int, len(texts)), int64(0)
+	if counts, err = memory.MakeSlice[int](int64(len(texts))); err != nil {
+		return nil, nil, err
+	}
+	total := int64(0)
 	for i, t := range texts {
 		if t, err = j.join([]byte(prefix), t); err == nil {
 			counts[i], err = tokenizer.Count(e.model.tokenizer, t, options, s)

@@ -24,7 +24,6 @@ import (
 	"gguf-stream/device"
 	"gguf-stream/device/cpu"
 	"gguf-stream/goloader/errs"
-	"gguf-stream/goloader/limits"
 	"gguf-stream/goloader/memory"
 )
 
@@ -58,21 +57,6 @@ func goldenVectors(t testing.TB, name string) []float32 {
 	return v
 }
 
-// oneMinusCos is |a−b|²/2 over normalised rows in float64: 1 − a·b would cancel.
-func oneMinusCos(a, b []float32) float64 {
-	var na, nb, d float64
-	for i := range a {
-		na += float64(a[i]) * float64(a[i])
-		nb += float64(b[i]) * float64(b[i])
-	}
-	na, nb = math.Sqrt(na), math.Sqrt(nb)
-	for i := range a {
-		x := float64(a[i])/na - float64(b[i])/nb
-		d += x * x
-	}
-	return d / 2
-}
-
 func embed(t testing.TB, e *Embedder, texts [][]byte, o CallOptions) []float32 {
 	var out []float32
 	done := make(chan error, 1)
@@ -99,11 +83,20 @@ func newRuntime(t testing.TB, s Settings) *Runtime {
 	return r
 }
 
+// unit is a vector of norm 1.
+func unit(v []float32) []float32 {
+	out, n := make([]float32, len(v)), length(v)
+	for i, x := range v {
+		out[i] = float32(float64(x) / n)
+	}
+	return out
+}
+
 func worst(t testing.TB, got, want []float32, dim int) float64 {
 	require.Equal(t, len(want), len(got))
 	w := 0.0
 	for i := 0; i < len(got); i += dim {
-		d := oneMinusCos(got[i:i+dim], want[i:i+dim])
+		d := distance(unit(got[i:i+dim]), unit(want[i:i+dim]))
 		require.False(t, math.IsNaN(d), "row %d", i/dim)
 		w = max(w, d)
 	}
@@ -373,243 +366,4 @@ func TestHammer(t *testing.T) {
 	}
 	wg.Wait()
 	keep.Close()
-}
-
-// TestALoneCallOvertakesALongOne: requests share batches, so that a short one waits for a batch, not for the end.
-func TestALoneCallOvertakesALongOne(t *testing.T) {
-	r := newRuntime(t, Settings{})
-	e := open(t, r, bundled, device.Exact)
-	defer e.Close()
-	text := []byte(strings.Repeat("word ", 60))
-	order := make(chan string, 3)
-	submit := func(name string, texts [][]byte, cancelled *atomic.Uint32) {
-		var out []float32
-		e.Submit(&Request{Texts: texts, Cancelled: cancelled,
-			Allocate: func(n int64) ([]float32, error) { out = make([]float32, n); return out, nil },
-			Done: func(_ *Result, err error) {
-				order <- name
-				if cancelled == nil && err != nil || cancelled != nil && !isCode(err, errs.Aborted) {
-					t.Errorf("%s: %v", name, err)
-				}
-			}})
-	}
-	stop := new(atomic.Uint32)
-	submit("long", slices.Repeat([][]byte{text}, 60), nil)
-	submit("cancelled", slices.Repeat([][]byte{text}, 60), stop)
-	submit("short", [][]byte{text}, nil)
-	stop.Store(1)
-	require.ElementsMatch(t, []string{"cancelled", "short"}, []string{<-order, <-order})
-	require.Equal(t, "long", <-order)
-}
-
-// TestShortCallsHaveBatchesOfTheirOwn beside long ones, every second; among themselves they share all.
-func TestShortCallsHaveBatchesOfTheirOwn(t *testing.T) {
-	e := new(Embedder)
-	request := func(texts, tokens int) *Request {
-		r := &Request{Texts: make([][]byte, texts), next: texts, embedder: e, window: new(window)}
-		for i := range texts {
-			r.window.texts = append(r.window.texts, text{r, i, 0, tokens})
-		}
-		return r
-	}
-	taken := func(b *batcher) map[*Request]int {
-		b.fill()
-		n := map[*Request]int{}
-		for _, x := range b.texts {
-			n[x.request]++
-		}
-		return n
-	}
-	long, short, other, late := request(20, 512), request(1, 16), request(2, 200), request(1, 16)
-	b := &batcher{active: []*Request{long, short, other}}
-	require.Equal(t, map[*Request]int{short: 1, other: 2}, taken(b))
-	b.active = []*Request{long, late}
-	require.Equal(t, map[*Request]int{long: 1, late: 1}, taken(b), "the long one's turn, which is shared")
-	late = request(1, 16)
-	b.active = []*Request{long, late}
-	require.Equal(t, map[*Request]int{late: 1}, taken(b))
-	b.active = []*Request{long}
-	require.Equal(t, map[*Request]int{long: 2}, taken(b))
-	b.active = []*Request{request(1, 16), request(3, 16)}
-	require.Len(t, taken(b), 2, "all are short")
-	unfinished := request(1, 16)
-	unfinished.Texts = make([][]byte, 2)
-	b.active = []*Request{unfinished, request(1, 16)}
-	require.Equal(t, 1, taken(b)[b.active[1]])
-	require.NotContains(t, b.texts, unfinished.window.texts[0], "there are texts behind its window")
-}
-
-// counted is an executable whose runs count, with the texts of each.
-type counted struct {
-	device.Executable
-	texts []int
-}
-
-func (c *counted) Run(b *device.Batch) error {
-	c.texts = append(c.texts, b.Texts())
-	return c.Executable.Run(b)
-}
-
-// TestRequestsThatWaitTogetherShareRuns: 64 of one text each, short ones and one that is alone too long for an even share;
-// the vectors are those that each has alone.
-func TestRequestsThatWaitTogetherShareRuns(t *testing.T) {
-	r := newRuntime(t, Settings{})
-	e := open(t, r, tinyFile(t), device.Exact)
-	defer e.Close()
-	const requests = maxActive
-	texts := make([][]byte, requests)
-	for i := range texts {
-		texts[i] = []byte(strings.Repeat("hello world ", 1+i%3))
-	}
-	texts[5] = []byte(strings.Repeat("hello ", 20))
-	var want []float32
-	for i := range texts {
-		want = append(want, embed(t, e, texts[i:i+1], CallOptions{})...)
-	}
-	runs := &counted{Executable: e.model.executable}
-	e.model.executable = runs
-	got, answers := make([]float32, len(want)), make(chan error, requests)
-	var run func()
-	for i := range texts {
-		start := e.Enqueue(&Request{Texts: texts[i : i+1], Done: func(_ *Result, err error) { answers <- err },
-			Allocate: func(n int64) ([]float32, error) { return got[int64(i)*n:][:n], nil }})
-		if start != nil {
-			run = start
-		}
-	}
-	run()
-	for range requests {
-		require.NoError(t, <-answers)
-	}
-	require.Equal(t, want, got)
-	t.Log("texts of each run:", runs.texts)
-	require.LessOrEqual(t, len(runs.texts), requests/16)
-}
-
-// TestACancelledCallIsAnsweredWhateverIsBeforeIt: at the next step of the queue, though its turn is far.
-func TestACancelledCallIsAnsweredWhateverIsBeforeIt(t *testing.T) {
-	r := newRuntime(t, Settings{})
-	e := open(t, r, tinyFile(t), device.Exact)
-	defer e.Close()
-	order, stop := make(chan error, 13), new(atomic.Uint32)
-	enqueue := func(cancelled *atomic.Uint32) (run func()) {
-		return e.Enqueue(&Request{Texts: slices.Repeat([][]byte{[]byte("hello world")}, 256), Cancelled: cancelled,
-			Allocate: func(n int64) ([]float32, error) { return make([]float32, n), nil },
-			Done:     func(_ *Result, err error) { order <- err }})
-	}
-	run := enqueue(nil)
-	for range 11 {
-		enqueue(nil)
-	}
-	enqueue(stop)
-	stop.Store(1)
-	run()
-	require.True(t, isCode(<-order, errs.Aborted), "before all others")
-	for range 12 {
-		require.NoError(t, <-order)
-	}
-}
-
-// TestQueueHoldsSoManyTexts: those that wait count, exactly; those that run, are rejected or cancelled do not.
-func TestQueueHoldsSoManyTexts(t *testing.T) {
-	r := newRuntime(t, Settings{})
-	path := tinyFile(t)
-	e, other := open(t, r, path, device.Exact), open(t, r, path, device.Exact)
-	defer e.Close()
-	q, texts := &e.model.queue, make([][]byte, limits.MaxQueuedTexts+1)
-	stop, answers := new(atomic.Uint32), make(chan error, 9)
-	var run func() // of the queue, which is not drained before the end
-	enqueue := func(of *Embedder, texts [][]byte, cancelled *atomic.Uint32) {
-		t.Helper()
-		if start := of.Enqueue(&Request{Texts: texts, Cancelled: cancelled, Done: func(_ *Result, err error) { answers <- err }}); start != nil {
-			require.Nil(t, run)
-			run = start
-		}
-	}
-	defer func() { run() }() // what a failure leaves
-	answered := func(code errs.Code) {
-		t.Helper()
-		select {
-		case err := <-answers:
-			require.True(t, isCode(err, code), "%v", err)
-		default:
-			t.Fatal("no answer")
-		}
-	}
-	full := func() {
-		t.Helper()
-		require.Empty(t, answers)
-		enqueue(e, texts[:1], stop)
-		answered(errs.Busy)
-		require.Equal(t, limits.MaxQueuedTexts, q.texts)
-	}
-	enqueue(e, texts[:2], stop)
-	enqueue(e, texts[:limits.MaxQueuedTexts-2], stop)
-	full()
-	active := &e.model.batcher.active
-	require.True(t, q.take(active))
-	require.Len(t, *active, 2)
-	require.Zero(t, q.texts)
-	enqueue(e, texts, stop) // alone it may be as long as it likes
-	require.Len(t, q.waiting, 1)
-	enqueue(e, texts[:1], stop)
-	answered(errs.Busy)
-
-	stop.Store(1)
-	stop = new(atomic.Uint32)
-	enqueue(other, texts[:2], stop)
-	answered(errs.Aborted)
-	enqueue(e, texts[:limits.MaxQueuedTexts-2], stop)
-	full()
-	other.Close()
-	answered(errs.Closed)
-	enqueue(e, texts[:2], stop)
-	full()
-
-	stop.Store(1)
-	run()
-	for range 4 {
-		answered(errs.Aborted)
-	}
-	require.Empty(t, answers)
-}
-
-// TestCloseWaitsForWhatRuns: the weights are not taken from under a batch.
-func TestCloseWaitsForWhatRuns(t *testing.T) {
-	r := newRuntime(t, Settings{})
-	e := open(t, r, tinyFile(t), device.Exact)
-	running, goOn, done := make(chan struct{}), make(chan struct{}), make(chan error, 1)
-	release := sync.OnceFunc(func() { close(goOn) })
-	defer release()
-	e.Submit(&Request{Texts: [][]byte{[]byte("hello")}, Done: func(_ *Result, err error) { done <- err },
-		Allocate: func(n int64) ([]float32, error) {
-			close(running)
-			<-goOn
-			return make([]float32, n), nil
-		}})
-	<-running
-	end := waits(t, func() error { e.Close(); return nil })
-	release()
-	require.NoError(t, soon(t, done))
-	require.NoError(t, soon(t, end))
-}
-
-// TestQueueMakesNoGarbage: a request in steady state costs the goroutine that drains the queue, and the tokenizer's
-// two small objects a text.
-func TestQueueMakesNoGarbage(t *testing.T) {
-	r := newRuntime(t, Settings{Threads: 1})
-	e := open(t, r, bundled, device.Exact)
-	defer e.Close()
-	const runs = 50
-	requests, done, out := make([]Request, runs+2), make(chan error, 1), make([]float32, 2*384)
-	for i := range requests {
-		requests[i] = Request{Texts: [][]byte{[]byte("one text"), []byte("another")},
-			Allocate: func(int64) ([]float32, error) { return out, nil }, Done: func(_ *Result, err error) { done <- err }}
-	}
-	next := 0
-	require.LessOrEqual(t, testing.AllocsPerRun(runs, func() {
-		e.Submit(&requests[next])
-		next++
-		require.NoError(t, <-done)
-	}), 1.0+2*2)
 }

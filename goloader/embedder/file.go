@@ -97,12 +97,6 @@ type MetadataReply struct {
 	Values []any  `json:"values,omitempty"`
 }
 
-// pageEntries and pageBytes of strings bound a reply, whatever the caller asks for; one entry always fits.
-const (
-	pageEntries = 4096
-	pageBytes   = 1 << 18
-)
-
 // Metadata looks one key up (count 0), lists pairs (no key), or lists an array's elements.
 func (f *File) Metadata(key string, from, count int64) (reply *MetadataReply, err error) {
 	g, done, err := f.open()
@@ -110,7 +104,7 @@ func (f *File) Metadata(key string, from, count int64) (reply *MetadataReply, er
 		return nil, err
 	}
 	defer done(&err)
-	count = min(count, pageEntries)
+	count = min(count, limits.PageEntries)
 	if key == "" {
 		return pairs(g, from, count)
 	}
@@ -129,7 +123,7 @@ func (f *File) Metadata(key string, from, count int64) (reply *MetadataReply, er
 func pairs(g *gguf.File, from, count int64) (*MetadataReply, error) {
 	r := &MetadataReply{Pairs: []Pair{}}
 	bytes := 0
-	for i := max(from, 0); i < int64(g.Pairs()) && int64(len(r.Pairs)) < count && bytes < pageBytes; i++ {
+	for i := max(from, 0); i < int64(g.Pairs()) && int64(len(r.Pairs)) < count && bytes < limits.PageBytes; i++ {
 		v, err := g.Pair(int(i))
 		if err != nil {
 			return nil, err
@@ -209,7 +203,7 @@ func elements(v gguf.Value, from, count int64) ([]any, error) {
 	if a.ElementType == gguf.String {
 		err = a.Strings(from, func(_ int64, s []byte) error {
 			out = append(out, string(s))
-			if bytes += len(s); bytes >= pageBytes {
+			if bytes += len(s); bytes >= limits.PageBytes {
 				return errStop
 			}
 			return stopAfter(len(out), count)
@@ -253,7 +247,7 @@ func (f *File) Tensors(from, count int64) (reply map[string][]TensorReply, err e
 	}
 	defer done(&err)
 	out := []TensorReply{}
-	for i := max(from, 0); i < int64(g.Tensors()) && int64(len(out)) < min(count, pageEntries); i++ {
+	for i := max(from, 0); i < int64(g.Tensors()) && int64(len(out)) < min(count, limits.PageEntries); i++ {
 		t := g.Tensor(int(i))
 		out = append(out, TensorReply{t.Name, t.Shape, t.Type.Name, t.Offset, t.Bytes, t.Part})
 	}
@@ -267,7 +261,11 @@ func (f *File) Plan(p device.Precision) (plan *Plan, err error) {
 		return nil, err
 	}
 	defer done(&err)
-	return f.runtime.plan(g, f.runtime.cpu, p)
+	d, err := f.runtime.device("")
+	if err != nil {
+		return nil, err
+	}
+	return f.runtime.plan(g, d, p)
 }
 
 // ChunkReply describes a chunk.
@@ -323,7 +321,7 @@ func (f *File) Load(name string, cancelled *atomic.Uint32, allocate func(int64) 
 		return err
 	}
 	n, _ := t.Shape.Elements()
-	grant, err := f.runtime.monitor.TryAllocate(n*4+stream.WorkingBytes, 0, name)
+	grant, err := f.runtime.monitor.TryAllocate(n*4+stream.LoaderBytes, 0, name)
 	if err != nil {
 		return err
 	}

@@ -33,15 +33,13 @@ type Info struct {
 	Shared         bool              `json:"shared"`
 }
 
-var precisionNames = map[device.Precision]string{device.Exact: "exact", device.Fast: "fast"}
-
-func describe(f *gguf.File, m *model, plan *Plan, o LoadOptions, kernels string) (Info, error) {
+func describe(f *gguf.File, m *model, plan *Plan, o LoadOptions, d device.Device) (Info, error) {
 	name, err := f.Text("general.name", "")
 	c := m.config
 	return Info{Architecture: c.Architecture.Name, Name: name, Path: o.Path, FileBytes: f.Size(), TensorBytes: plan.TensorBytes,
 		WeightBytes: plan.Weights, HiddenSize: c.HiddenSize, Layers: c.Layers, Heads: c.Heads, FeedForward: c.FeedForward,
-		ContextLength: c.Context, MaxTokens: c.Context, VocabularySize: m.tokenizer.Len(), Parameters: c.Parameters,
-		Pooling: encoder.PoolingName(c.Pooling), Precision: precisionNames[o.Precision], Device: m.key.device, Kernels: kernels,
+		ContextLength: c.Context, MaxTokens: c.Context, VocabularySize: m.tokenizer.Len(), Parameters: m.layout.Parameters,
+		Pooling: encoder.PoolingName(c.Pooling), Precision: precisionNames[o.Precision], Device: d.Name(), Kernels: d.KernelSet(),
 		Family: m.family.Name, Prefixes: orEmpty(m.family.Prefixes), Dimensions: append([]int{}, m.family.Dimensions...), TensorTypes: plan.Types}, err
 }
 

@@ -31,7 +31,7 @@ type model struct {
 	loaded     chan struct{} // closed when err or all above is set
 	err        error
 	waiters    waiters
-	disk       place         // of Runtime.disk, held by the load
+	disk       seat          // of Runtime.disk, held by the load
 	compute    chan struct{} // Runtime.compute
 	closers    []func()
 	queue      queue
@@ -90,7 +90,7 @@ func (r *Runtime) acquire(o LoadOptions, cancelled *atomic.Uint32, progress stre
 
 // identify reads which file the path names, in its turn at the disk.
 func (r *Runtime) identify(path string, w *waiter) (gguf.Fingerprint, error) {
-	disk := place{free: r.disk, gone: w.gone}
+	disk := seat{free: r.disk, gone: w.gone}
 	if err := disk.take(); err != nil {
 		return "", err
 	}
@@ -105,7 +105,7 @@ func (r *Runtime) join(key modelKey) (m *model, shared bool) {
 	m, shared = r.models[key]
 	if !shared {
 		m = &model{key: key, loaded: make(chan struct{}), compute: r.compute}
-		m.disk = place{free: r.disk, gone: m.waiters.gone}
+		m.disk = seat{free: r.disk, gone: m.waiters.gone}
 		m.batcher.model, m.batcher.joiner.ledger = m, r.ledger
 		r.models[key] = m
 	}
@@ -196,10 +196,10 @@ func (r *Runtime) loadOpened(m *model, f *gguf.File, d device.Device, o LoadOpti
 		return err
 	}
 	m.onClose(m.tokenizer.Close)
-	if n := m.tokenizer.Len(); n > m.layout.Vocabulary {
-		return errs.New(errs.TokenizerVocab, tokensKey, "%d tokens, but token_embd has only %d rows", n, m.layout.Vocabulary)
+	if err := checkRows(m.tokenizer, m.layout); err != nil {
+		return err
 	}
-	m.info, err = describe(f, m, plan, o, r.cpu.KernelSet())
+	m.info, err = describe(f, m, plan, o, d)
 	return err
 }
 

@@ -72,7 +72,7 @@ func (e *Embedder) share(texts, tokens int, each time.Duration, cancelled *atomi
 	}
 	var runs []PeakShare
 	for start := time.Now(); len(runs) < peakRuns || time.Since(start) < each; {
-		if cancelled != nil && cancelled.Load() != 0 {
+		if errs.GaveUp(cancelled) {
 			return PeakShare{}, errs.Cancelled("")
 		}
 		share, seconds, err := run(b)

@@ -44,7 +44,7 @@ func (r *Runtime) planWeights(f *gguf.File, d device.Device, p device.Precision)
 	if err != nil {
 		return nil, err
 	}
-	plan := &Plan{Architecture: c.Architecture.Name, Staging: stream.WorkingBytes, Types: map[string]int64{}, config: c, layout: l}
+	plan := &Plan{Architecture: c.Architecture.Name, Staging: stream.LoaderBytes, Types: map[string]int64{}, config: c, layout: l}
 	if plan.Weights, err = d.WeightBytes(l.Specs, p); err != nil {
 		return nil, err
 	}

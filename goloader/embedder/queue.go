@@ -106,7 +106,7 @@ func (r *Request) finish(err error) {
 	e.pending.Done()
 }
 
-func (r *Request) cancelled() bool { return r.Cancelled != nil && r.Cancelled.Load() != 0 }
+func (r *Request) cancelled() bool { return errs.GaveUp(r.Cancelled) }
 
 // put lets the request wait, or refuses it with ERR_BUSY; start says that nobody drains the queue yet.
 func (q *queue) put(r *Request) (start bool, err error) {
@@ -133,7 +133,7 @@ func (q *queue) take(active *[]*Request) (running bool) {
 		left += r.left
 	}
 	n := 0
-	for n < len(q.waiting) && left < limits.BatchTokens && len(*active) < maxActive {
+	for n < len(q.waiting) && left < limits.BatchTokens && len(*active) < limits.ActiveRequests {
 		r := q.waiting[n]
 		*active = append(*active, r)
 		left += r.left

@@ -10,6 +10,7 @@ import (
 
 	"gguf-stream/device"
 	"gguf-stream/goloader/errs"
+	"gguf-stream/goloader/tokenizer"
 )
 
 // references.json holds texts with their token ids and their vectors in the original models (float64 arithmetic over the
@@ -98,7 +99,7 @@ func (v *verification) compare(e *Embedder, r *referenceModel) error {
 			return err
 		}
 		if !slices.Equal(ids, t.IDs) {
-			return errs.New(errs.TokenizerVocab, tokensKey, "the text %q has the ids %v; in the original model %v", t.Text, ids, t.IDs)
+			return errs.New(errs.TokenizerVocab, tokenizer.TokensKey, "the text %q has the ids %v; in the original model %v", t.Text, ids, t.IDs)
 		}
 	}
 	vectors, err := v.embed(e, texts)

@@ -35,8 +35,8 @@ type Runtime struct {
 	monitor *memory.Monitor
 	cpu     *cpu.Device
 	wrap    func(gguf.Source) gguf.Source
-	disk    chan struct{} // places: one is held while a load or a read is under way
-	compute chan struct{} // places: one is held while a device runs, so that models wait without a thread
+	disk    chan struct{} // seats: one is held while a load or a read is under way
+	compute chan struct{} // seats: one is held while a device runs, so that models wait without a thread
 	mu      sync.Mutex
 	models  map[modelKey]*model
 }
@@ -48,13 +48,13 @@ func NewRuntime(s Settings) (*Runtime, error) {
 		return nil, err
 	}
 	r := &Runtime{ledger: ledger, monitor: memory.ForNodejs(ledger), wrap: s.Wrap, models: map[modelKey]*model{},
-		disk: places(limits.DiskJobs), compute: places(runtime.GOMAXPROCS(0))}
+		disk: seats(limits.DiskJobs), compute: seats(runtime.GOMAXPROCS(0))}
 	r.cpu, err = cpu.New(cpu.Config{Ledger: ledger, Monitor: r.monitor, KernelSet: s.KernelSet, Threads: s.Threads})
 	return r, err
 }
 
-// places is a channel with n free ones in it.
-func places(n int) chan struct{} {
+// seats is a channel with n free ones in it.
+func seats(n int) chan struct{} {
 	free := make(chan struct{}, n)
 	for range n {
 		free <- struct{}{}
@@ -62,29 +62,29 @@ func places(n int) chan struct{} {
 	return free
 }
 
-// turn waits for a place; call the result to give it back.
+// turn waits for a seat; call the result to give it back.
 func turn(free chan struct{}) func() {
 	<-free
 	return func() { free <- struct{}{} }
 }
 
-// place is a turn whose wait may be cancelled. It can be left and taken again; leaving it twice does nothing.
-type place struct {
+// seat is a turn whose wait may be cancelled. It can be left and taken again; leaving it twice does nothing.
+type seat struct {
 	free chan struct{}
 	gone func() bool
 	held bool
 }
 
-func (p *place) take() error {
-	err := await(p.free, p.gone)
-	p.held = err == nil
+func (s *seat) take() error {
+	err := await(s.free, s.gone)
+	s.held = err == nil
 	return err
 }
 
-func (p *place) leave() {
-	if p.held {
-		p.held = false
-		p.free <- struct{}{}
+func (s *seat) leave() {
+	if s.held {
+		s.held = false
+		s.free <- struct{}{}
 	}
 }
 
@@ -110,6 +110,22 @@ func (r *Runtime) device(name string) (device.Device, error) {
 		return nil, errs.New(errs.DeviceUnavailable, "device", "device %q is not known here; use 'auto' or 'cpu'", name)
 	}
 	return make(r), nil
+}
+
+// precisionNames is the table: what the user's option may be.
+var precisionNames = map[device.Precision]string{device.Exact: "exact", device.Fast: "fast"}
+
+// PrecisionOf is the precision of a name; "" is Exact.
+func PrecisionOf(name string) (device.Precision, error) {
+	if name == "" {
+		return device.Exact, nil
+	}
+	for p, n := range precisionNames {
+		if n == name {
+			return p, nil
+		}
+	}
+	return device.Exact, errs.New(errs.ArgumentInvalid, "precision", "precision %q; 'exact' or 'fast' was expected", name)
 }
 
 // NoteHeap writes the Go heap's present size to the counters.

@@ -85,7 +85,11 @@ func (s *selfTest) run(d device.Device, p device.Precision) ([]float32, error) {
 	}
 	defer w.Close()
 	for i := range s.specs {
-		if err := s.fill(w.Builder(i), i); err != nil {
+		b := w.Builder(i)
+		if err := b.Append(s.blocks[i]); err != nil {
+			return nil, err
+		}
+		if err := b.Finalise(); err != nil {
 			return nil, err
 		}
 	}
@@ -102,27 +106,4 @@ func (s *selfTest) run(d device.Device, p device.Precision) ([]float32, error) {
 		b.IDs = append(b.IDs, i*7%selfTokens)
 	}
 	return b.Out, e.Run(&b)
-}
-
-func (s *selfTest) fill(b *device.TensorBuilder, i int) error {
-	t := s.specs[i].Type
-	n, _ := s.specs[i].Shape.Elements()
-	var err error
-	switch b.Feed() {
-	case device.FeedBlocks:
-		err = b.AppendBlocks(s.blocks[i])
-	case device.FeedCodes:
-		codes, scales := make([]int8, n), make([]float32, n/int64(t.Codes.SubBlock))
-		t.Codes.Expand(codes, scales, nil, s.blocks[i])
-		err = b.AppendCodes(codes, scales, nil)
-	default:
-		values := make([]float32, n)
-		t.Decode(values, s.blocks[i])
-		err = b.AppendFloats(values)
-	}
-	if err != nil {
-		return err
-	}
-	_, err = b.Finalise()
-	return err
 }

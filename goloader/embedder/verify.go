@@ -142,7 +142,11 @@ func (v *verification) architecture() error {
 	if v.file == nil {
 		return errSkip
 	}
-	plan, err := v.runtime.planWeights(v.file, v.runtime.cpu, device.Exact)
+	d, err := v.runtime.device("")
+	if err != nil {
+		return err
+	}
+	plan, err := v.runtime.planWeights(v.file, d, device.Exact)
 	if err != nil {
 		return err
 	}
@@ -151,7 +155,7 @@ func (v *verification) architecture() error {
 	}
 	v.config, v.layout = plan.config, plan.layout
 	c := v.config
-	v.check.say("%s: %d layers of %d, %d heads, %d tokens, %d parameters", c.Architecture.Name, c.Layers, c.HiddenSize, c.Heads, c.Context, c.Parameters)
+	v.check.say("%s: %d layers of %d, %d heads, %d tokens, %d parameters", c.Architecture.Name, c.Layers, c.HiddenSize, c.Heads, c.Context, v.layout.Parameters)
 	if unused := v.file.Tensors() - len(v.layout.Infos); unused > 0 {
 		v.check.say("%d tensors are not used", unused)
 	}

@@ -1,11 +1,8 @@
 package embedder
 
 import (
-	"bytes"
 	"slices"
-	"strings"
 
-	"gguf-stream/goloader/errs"
 	"gguf-stream/goloader/tokenizer"
 )
 
@@ -27,20 +24,21 @@ func (v *verification) vocabulary() (err error) {
 	if v.tokenizer, err = loadTokenizer(v.file, v.runtime.ledger); err != nil {
 		return err
 	}
-	n := v.tokenizer.Len()
-	if v.layout != nil && n > v.layout.Vocabulary {
-		return errs.New(errs.TokenizerVocab, tokensKey, "%d tokens, but token_embd has only %d rows", n, v.layout.Vocabulary)
-	}
-	if v.layout != nil && n < v.layout.Vocabulary {
-		v.check.say("token_embd has %d rows for %d tokens", v.layout.Vocabulary, n)
+	if v.layout != nil {
+		if err := checkRows(v.tokenizer, v.layout); err != nil {
+			return err
+		}
+		if n := v.tokenizer.Len(); n < v.layout.Vocabulary {
+			v.check.say("token_embd has %d rows for %d tokens", v.layout.Vocabulary, n)
+		}
 	}
 	var s tokenizer.Scratch
-	ends, err := v.encode("", &s)
+	ends, err := v.encode(nil, &s)
 	if err != nil {
 		return err
 	}
 	for _, id := range ends {
-		text := string(v.tokenizer.Text(id))
+		text := v.tokenizer.Text(id)
 		ids, err := v.encode(text, &s)
 		if err != nil {
 			return err
@@ -58,25 +56,17 @@ func (v *verification) vocabulary() (err error) {
 	return v.words(&s, len(ends))
 }
 
-func (v *verification) encode(text string, s *tokenizer.Scratch) ([]uint32, error) {
-	ids, _, err := v.tokenizer.Encode(nil, []byte(text), tokenizer.Options{ParseSpecial: true}, s)
+func (v *verification) encode(text []byte, s *tokenizer.Scratch) ([]uint32, error) {
+	ids, _, err := v.tokenizer.Encode(nil, text, tokenizer.Options{ParseSpecial: true}, s)
 	return ids, err
 }
 
-// words encodes every piece that begins a word by itself.
+// words encodes by itself every token that is a word.
 func (v *verification) words(s *tokenizer.Scratch, frame int) error {
-	const beginsWord, continues = "\u2581", "##"
-	marked := 0
-	for id := range v.tokenizer.Len() {
-		if bytes.HasPrefix(v.tokenizer.Text(uint32(id)), []byte(beginsWord)) {
-			marked++
-		}
-	}
 	words, reached := 0, 0
-	for id := range v.tokenizer.Len() {
-		text := string(v.tokenizer.Text(uint32(id)))
-		word, begins := strings.CutPrefix(text, beginsWord)
-		if word == "" || marked > 0 != begins || strings.HasPrefix(word, continues) || strings.HasPrefix(word, "[") {
+	for id := range uint32(v.tokenizer.Len()) {
+		word, is := v.tokenizer.Word(id)
+		if !is {
 			continue
 		}
 		ids, err := v.encode(word, s)
@@ -84,7 +74,7 @@ func (v *verification) words(s *tokenizer.Scratch, frame int) error {
 			return err
 		}
 		words++
-		if len(ids) == frame+1 && slices.Contains(ids, uint32(id)) {
+		if len(ids) == frame+1 && slices.Contains(ids, id) {
 			reached++
 		}
 	}

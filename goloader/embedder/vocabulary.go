@@ -1,6 +1,7 @@
 package embedder
 
 import (
+	"gguf-stream/goloader/encoder"
 	"gguf-stream/goloader/errs"
 	"gguf-stream/goloader/gguf"
 	"gguf-stream/goloader/memory"
@@ -9,11 +10,11 @@ import (
 
 // vocabularyBytes is what the file's vocabulary will take; 0 without one.
 func vocabularyBytes(f *gguf.File) (int64, error) {
-	_, found, err := f.Find(tokensKey)
+	_, found, err := f.Find(tokenizer.TokensKey)
 	if err != nil || !found {
 		return 0, err
 	}
-	tokens, err := arrayOf(f, tokensKey)
+	tokens, err := arrayOf(f, tokenizer.TokensKey)
 	if err != nil {
 		return 0, err
 	}
@@ -28,7 +29,7 @@ func textBytes(tokens gguf.ArrayView) (n int64, err error) {
 }
 
 func tokenizerKind(f *gguf.File) (*tokenizer.Kind, error) {
-	name, err := f.Text("tokenizer.ggml.model", "")
+	name, err := f.Text(tokenizer.ModelKey, "")
 	if err != nil {
 		return nil, err
 	}
@@ -56,6 +57,14 @@ func loadTokenizer(f *gguf.File, ledger *memory.Ledger) (tokenizer.Tokenizer, er
 	return t, nil
 }
 
+// checkRows refuses a vocabulary with tokens that the model has no row for.
+func checkRows(t tokenizer.Tokenizer, l *encoder.Layout) error {
+	if n := t.Len(); n > l.Vocabulary {
+		return errs.New(errs.TokenizerVocab, tokenizer.TokensKey, "%d tokens, but token_embd has only %d rows", n, l.Vocabulary)
+	}
+	return nil
+}
+
 func tokenizerConfig(f *gguf.File, c tokenizer.Config) (tokenizer.Config, error) {
 	const prefix = "tokenizer.ggml."
 	for _, k := range []struct {
@@ -78,10 +87,8 @@ func tokenizerConfig(f *gguf.File, c tokenizer.Config) (tokenizer.Config, error)
 	return c, err
 }
 
-const tokensKey = "tokenizer.ggml.tokens"
-
 func loadVocabulary(f *gguf.File, ledger *memory.Ledger) (*tokenizer.Vocabulary, error) {
-	tokens, err := arrayOf(f, tokensKey)
+	tokens, err := arrayOf(f, tokenizer.TokensKey)
 	if err != nil {
 		return nil, err
 	}
@@ -104,19 +111,14 @@ func fillVocabulary(v *tokenizer.Vocabulary, f *gguf.File, tokens gguf.ArrayView
 	if err := tokens.Strings(0, func(_ int64, s []byte) error { return v.Add(s) }); err != nil {
 		return err
 	}
-	types, err := arrayOf(f, "tokenizer.ggml.token_type")
+	types, err := arrayOf(f, tokenizer.TypesKey)
 	if err != nil {
 		return err
 	}
 	if types.Len != tokens.Len {
-		return errs.New(errs.TokenizerVocab, "tokenizer.ggml.token_type", "%d token types for %d tokens", types.Len, tokens.Len)
+		return errs.New(errs.TokenizerVocab, tokenizer.TypesKey, "%d token types for %d tokens", types.Len, tokens.Len)
 	}
-	return types.Numbers(0, func(i int64, bits uint64) error {
-		if bits > 255 {
-			return errs.New(errs.TokenizerVocab, "tokenizer.ggml.token_type", "token %d has type %d; 1 to 6 are known", i, int64(bits))
-		}
-		return v.SetType(int(i), tokenizer.TokenType(bits))
-	})
+	return types.Numbers(0, func(i int64, bits uint64) error { return v.SetType(int(i), bits) })
 }
 
 func arrayOf(f *gguf.File, key string) (gguf.ArrayView, error) {

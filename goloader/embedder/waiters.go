@@ -39,7 +39,7 @@ func await(c <-chan struct{}, gone func() bool) error {
 	return errs.Cancelled("")
 }
 
-func (w *waiter) gone() bool { return w.cancelled != nil && w.cancelled.Load() != 0 }
+func (w *waiter) gone() bool { return errs.GaveUp(w.cancelled) }
 
 func (ws *waiters) enter(w *waiter) {
 	ws.mu.Lock()
@@ -107,7 +107,7 @@ func (m *model) wait(w *waiter) error {
 	return err
 }
 
-// awaitMemory waits for what others were granted to be filled, and leaves its place at the disk to them meanwhile.
+// awaitMemory waits for what others were granted to be filled, and leaves its seat at the disk to them meanwhile.
 func (m *model) awaitMemory(filled <-chan struct{}) error {
 	m.disk.leave()
 	if err := await(filled, m.waiters.gone); err != nil {

@@ -23,7 +23,6 @@ type Config struct {
 	Epsilon      float32
 	RotaryBase   float64
 	Pooling      device.Pooling
-	Parameters   int64
 }
 
 // poolings names GGUF's pooling_type values.

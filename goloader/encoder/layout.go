@@ -15,6 +15,7 @@ type Layout struct {
 	Specs      []device.TensorSpec
 	Infos      []gguf.TensorInfo // the same order
 	Vocabulary int               // rows of token_embd
+	Parameters int64             // elements of all
 	tokens     device.TensorID
 	positions  device.TensorID // or NoTensor
 	types      device.TensorID // or NoTensor
@@ -73,7 +74,7 @@ func ReadLayout(f *gguf.File, c *Config) (*Layout, error) {
 	l.Vocabulary = int(l.Specs[l.tokens].Shape.Rows())
 	for _, s := range l.Specs {
 		n, _ := s.Shape.Elements()
-		c.Parameters += n
+		l.Parameters += n
 	}
 	return l, nil
 }

@@ -10,6 +10,7 @@ import (
 	"gguf-stream/device"
 	"gguf-stream/goloader/gguf"
 	"gguf-stream/goloader/memory"
+	"gguf-stream/test/source"
 )
 
 // TestMatricesWithValuesAreSensitive: attention's values alone, or queries, keys and values in one matrix, and no other.
@@ -34,7 +35,7 @@ func layoutOf(t *testing.T, file string) *Layout {
 	require.NoError(t, err)
 	ledger, err := memory.NewLedger()
 	require.NoError(t, err)
-	f, err := gguf.OpenSource(source(content), ledger)
+	f, err := gguf.OpenSource(&source.Memory{Data: content}, ledger)
 	require.NoError(t, err)
 	defer f.Close()
 	c, err := ReadConfig(f)

@@ -9,13 +9,8 @@ import (
 	"gguf-stream/goloader/gguf"
 	"gguf-stream/goloader/memory"
 	"gguf-stream/goloader/tensor"
+	"gguf-stream/test/source"
 )
-
-// source is a file in memory.
-type source []byte
-
-func (s source) Size() int64                                { return int64(len(s)) }
-func (s source) ReadAt(p []byte, offset int64) (int, error) { return copy(p, s[offset:]), nil }
 
 // header opens a file of metadata alone, with a small model's keys.
 func header(t *testing.T, arch string, add func(w *gguf.Writer)) *gguf.File {
@@ -28,7 +23,7 @@ func header(t *testing.T, arch string, add func(w *gguf.Writer)) *gguf.File {
 	add(w)
 	ledger, err := memory.NewLedger()
 	require.NoError(t, err)
-	f, err := gguf.OpenSource(source(w.Header()), ledger)
+	f, err := gguf.OpenSource(&source.Memory{Data: w.Header()}, ledger)
 	require.NoError(t, err)
 	t.Cleanup(f.Close)
 	return f

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync/atomic"
 )
 
 // NoOffset is the Offset of an error that concerns no place in a file.
@@ -59,6 +60,9 @@ func Wrap(cause error, code Code, field string, offset int64, format string, arg
 	e.Err = cause
 	return e
 }
+
+// GaveUp says whether a caller gave its call up: by this flag, which any goroutine or C may set; nil never is.
+func GaveUp(flag *atomic.Uint32) bool { return flag != nil && flag.Load() != 0 }
 
 // Cancelled is what a call or a load ends with that its caller gave up.
 func Cancelled(field string) *Error { return New(Aborted, field, "the call was cancelled") }

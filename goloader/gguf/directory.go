@@ -132,10 +132,10 @@ func (c *cursor) sizes(e *tensorEntry, t *quant.Type, at int64, offset uint64) e
 	return nil
 }
 
-// place makes a part's tensor offsets absolute and checks that each lies aligned, inside the file and
+// locateTensors makes a part's tensor offsets absolute and checks that each lies aligned, inside the file and
 // apart from the others. Gaps and any order are allowed, as in gguf-py; the padding behind the last
 // tensor may be missing.
-func (f *File) place(part int, first int, dataStart int64) error {
+func (f *File) locateTensors(part int, first int, dataStart int64) error {
 	src, alignment := f.parts[part].src, f.parts[part].alignment
 	order := make([]uint32, 0, f.tensors.count-first)
 	for i := first; i < f.tensors.count; i++ {

@@ -6,6 +6,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"gguf-stream/goloader/errs"
+	"gguf-stream/test/source"
 )
 
 // TestMistakenFormats: what is known to lie in a model's place is named, however short; nothing is said of the rest.
@@ -19,14 +20,14 @@ func TestMistakenFormats(t *testing.T) {
 		{"<!DOCTYPE html>\n<html>", "an HTML page; the download"},
 		{"<HTML lang=en>", "an HTML page; the download"},
 	} {
-		_, err := openBytes(t, &memSource{data: []byte(c.begins)})
+		_, err := openBytes(t, &source.Memory{Data: []byte(c.begins)})
 		e := errs.From(err)
 		require.NotNil(t, e)
 		require.Equal(t, errs.GGUFMagic, e.Code)
 		require.Contains(t, e.Error(), c.says)
 	}
 	for _, begins := range []string{"vers", "<htm", "\x08\x00\x00\x00", "\x40\x00\x00\x00\x00\x00\x00\x00", "lmgg\x00\x00\x00\x00{"} {
-		_, err := openBytes(t, &memSource{data: []byte(begins)})
+		_, err := openBytes(t, &source.Memory{Data: []byte(begins)})
 		require.Regexp(t, "not with GGUF$", errs.From(err).Message)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"gguf-stream/goloader/errs"
 	"gguf-stream/goloader/gguf"
 	"gguf-stream/goloader/memory"
+	"gguf-stream/test/source"
 )
 
 // FuzzMetadata puts any bytes behind a key, in every version and byte order: what opens can be read back whole, and
@@ -30,7 +31,7 @@ func FuzzMetadata(f *testing.F) {
 		}
 		w.Add("before", uint32(layout))
 		w.AddRaw("k", typ, value)
-		file, err := gguf.OpenSource(bytesSource(w.Header()), ledger)
+		file, err := gguf.OpenSource(&source.Memory{Data: w.Header()}, ledger)
 		if err != nil {
 			var e *errs.Error
 			require.ErrorAs(t, err, &e)

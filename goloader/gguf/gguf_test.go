@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"math"
 	"os"
@@ -20,32 +19,8 @@ import (
 	"gguf-stream/goloader/limits"
 	"gguf-stream/goloader/memory"
 	"gguf-stream/goloader/tensor"
+	"gguf-stream/test/source"
 )
-
-// memSource is a file in memory; reads may be made short or faulty.
-type memSource struct {
-	data  []byte
-	limit int // most bytes a read gives; 0: all
-	fault func(offset int64) error
-}
-
-func (m *memSource) Size() int64 { return int64(len(m.data)) }
-
-func (m *memSource) ReadAt(p []byte, offset int64) (int, error) {
-	if m.fault != nil {
-		if err := m.fault(offset); err != nil {
-			return 0, err
-		}
-	}
-	if m.limit > 0 && len(p) > m.limit {
-		p = p[:m.limit]
-	}
-	n := copy(p, m.data[min(offset, m.Size()):])
-	if n < len(p) {
-		return n, io.EOF
-	}
-	return n, nil
-}
 
 // openBytes opens data and wants the ledger back at zero when the test ends.
 func openBytes(t testing.TB, src Source) (*File, error) {
@@ -101,7 +76,7 @@ var layouts = []struct {
 func TestAllVersionsAndByteOrders(t *testing.T) {
 	for _, l := range layouts {
 		for _, limit := range []int{0, 1, 7} {
-			f, err := openBytes(t, &memSource{data: goodFile(l.version, l.order), limit: limit})
+			f, err := openBytes(t, &source.Memory{Data: goodFile(l.version, l.order), Limit: limit})
 			require.NoError(t, err, "v%d %v", l.version, l.order)
 			require.EqualValues(t, l.version, f.Version())
 			require.Equal(t, l.order == binary.BigEndian, f.BigEndian())
@@ -192,14 +167,14 @@ func TestEveryPrefixIsATypedError(t *testing.T) {
 		end := len(whole) - 32 + 12 // the padding behind the last tensor may be missing
 		for n := range end {
 			asked := int64(0)
-			_, err := openCounting(t, &memSource{data: whole[:n]}, &asked)
+			_, err := openCounting(t, &source.Memory{Data: whole[:n]}, &asked)
 			require.LessOrEqual(t, asked, int64(1<<17), "a prefix of %d costs no more than the window and one index", n)
 			var e *errs.Error
 			require.ErrorAs(t, err, &e, "prefix of %d", n)
 			require.Contains(t, []errs.Code{errs.GGUFTruncated, errs.GGUFMagic}, e.Code, "prefix of %d: %v", n, err)
 			require.LessOrEqual(t, e.Offset, int64(n))
 		}
-		_, err := openBytes(t, &memSource{data: whole[:end]})
+		_, err := openBytes(t, &source.Memory{Data: whole[:end]})
 		require.NoError(t, err)
 	}
 }
@@ -234,7 +209,7 @@ func TestLegalOddities(t *testing.T) {
 		"nested four deep": func(w *Writer) { w.Add("k", []any{[]any{[]any{[]int32{1}}}}) },
 		"empty arrays":     func(w *Writer) { w.Add("k", []string{}); w.Add("l", []any{}) },
 	} {
-		_, err := openBytes(t, &memSource{data: tweak(f)()})
+		_, err := openBytes(t, &source.Memory{Data: tweak(f)()})
 		require.NoError(t, err, name)
 	}
 }
@@ -245,7 +220,7 @@ func TestManyPairsCostNoHeap(t *testing.T) {
 	for i := range n {
 		w.Add(fmt.Sprintf("k%d", i), uint32(i))
 	}
-	src := &memSource{data: w.Header()}
+	src := &source.Memory{Data: w.Header()}
 	var before, after runtime.MemStats
 	runtime.GC()
 	runtime.ReadMemStats(&before)
@@ -273,9 +248,9 @@ func TestPagesOfStringsAreReadOnce(t *testing.T) {
 	}
 	w.Add("texts", texts)
 	w.Add("others", others)
-	src := &memSource{data: w.Header()}
+	src := &source.Memory{Data: w.Header()}
 	reads := 0
-	src.fault = func(int64) error { reads++; return nil }
+	src.Fault = func(int64) error { reads++; return nil }
 	f, err := openBytes(t, src)
 	require.NoError(t, err)
 	stop := errors.New("stop")
@@ -309,7 +284,7 @@ func TestPagesOfStringsAreReadOnce(t *testing.T) {
 func TestFaultyReads(t *testing.T) {
 	data := goodFile(3, binary.LittleEndian)
 	interrupted := 0
-	_, err := openBytes(t, &memSource{data: data, limit: 100, fault: func(int64) error {
+	_, err := openBytes(t, &source.Memory{Data: data, Limit: 100, Fault: func(int64) error {
 		if interrupted++; interrupted%2 == 1 {
 			return syscall.EINTR
 		}
@@ -317,14 +292,14 @@ func TestFaultyReads(t *testing.T) {
 	}})
 	require.NoError(t, err)
 	cause := errors.New("bad sector")
-	_, err = openBytes(t, &memSource{data: data, fault: func(int64) error { return cause }})
+	_, err = openBytes(t, &source.Memory{Data: data, Fault: func(int64) error { return cause }})
 	require.Equal(t, errs.FileRead, errs.From(err).Code)
 	require.ErrorIs(t, err, cause)
-	src := &memSource{data: data}
+	src := &source.Memory{Data: data}
 	f, err := openBytes(t, src)
 	require.NoError(t, err)
 	q, _ := f.FindTensor("t.q")
-	src.data = data[:q.Offset+10] // cut behind our back
+	src.Data = data[:q.Offset+10] // cut behind our back
 	err = f.ReadTensor(&q, 0, make([]byte, 68))
 	require.Equal(t, errs.GGUFTruncated, errs.From(err).Code)
 	require.Equal(t, q.Offset+10, errs.From(err).Offset)
@@ -356,7 +331,7 @@ func TestCountsAreRefusedAtTheirPlace(t *testing.T) {
 		tensors, pairs uint64
 		at             int64
 	}{{"tensor_count", limits.Tensors + 1, 0, 8}, {"metadata_kv_count", 0, limits.MetadataPairs + 1, 16}} {
-		_, err := openBytes(t, &memSource{data: NewWriter().HeaderWithCounts(c.tensors, c.pairs)})
+		_, err := openBytes(t, &source.Memory{Data: NewWriter().HeaderWithCounts(c.tensors, c.pairs)})
 		e := errs.From(err)
 		require.Equal(t, []any{errs.GGUFLimit, c.field, c.at}, []any{e.Code, e.Field, e.Offset})
 	}
@@ -383,7 +358,7 @@ func TestPartsAreCounted(t *testing.T) {
 
 func TestTensorsThatShareAByteAreRefused(t *testing.T) {
 	for at, want := range map[int64]errs.Code{3: errs.GGUFTensor, 4: ""} {
-		_, err := openBytes(t, &memSource{data: tweak(func(w *Writer) {
+		_, err := openBytes(t, &source.Memory{Data: tweak(func(w *Writer) {
 			w.Add(alignmentKey, uint32(1))
 			w.AddTensorAt("a", tensor.Shape{1}, 0, 0)
 			w.AddTensorAt("b", tensor.Shape{1}, 0, at)
@@ -516,7 +491,7 @@ func TestHeadersOfAllPartsAreBoundedTogether(t *testing.T) {
 }
 
 func TestViewsStayInside(t *testing.T) {
-	f, err := openBytes(t, &memSource{data: goodFile(3, binary.LittleEndian)})
+	f, err := openBytes(t, &source.Memory{Data: goodFile(3, binary.LittleEndian)})
 	require.NoError(t, err)
 	v, _, _ := f.Find("a.numbers")
 	a, err := v.Array()

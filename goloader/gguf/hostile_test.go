@@ -11,6 +11,7 @@ import (
 	"gguf-stream/goloader/gguf"
 	"gguf-stream/goloader/memory"
 	"gguf-stream/test/hostile"
+	"gguf-stream/test/source"
 )
 
 // TestHostileFiles: each file of the list is refused with its code and its field, at an offset inside it; what is
@@ -42,12 +43,6 @@ func TestHostileFiles(t *testing.T) {
 	}
 }
 
-// bytesSource is a file in memory.
-type bytesSource []byte
-
-func (s bytesSource) Size() int64                                { return int64(len(s)) }
-func (s bytesSource) ReadAt(p []byte, offset int64) (int, error) { return copy(p, s[offset:]), nil }
-
 func FuzzOpen(f *testing.F) {
 	ledger, err := memory.NewLedger() // one for all: a ledger's page is never given back
 	require.NoError(f, err)
@@ -61,7 +56,7 @@ func FuzzOpen(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		file, err := gguf.OpenSource(bytesSource(data), ledger)
+		file, err := gguf.OpenSource(&source.Memory{Data: data}, ledger)
 		if err != nil {
 			var e *errs.Error
 			require.ErrorAs(t, err, &e)

@@ -242,15 +242,15 @@ func (a ArrayView) Strings(first int64, fn func(i int64, s []byte) error) error 
 			return err
 		}
 		if err := fn(i, s); err != nil {
-			a.value.file.stopped.Store(&place{a.at, i + 1, c.pos})
+			a.value.file.stopped.Store(&stoppedAt{a.at, i + 1, c.pos})
 			return err
 		}
 	}
 	return nil
 }
 
-// place is an element of an array of strings: who reads on from where the last reader stopped passes over nothing.
-type place struct{ array, element, offset int64 }
+// stoppedAt is an element of an array of strings: who reads on from where the last reader stopped passes over nothing.
+type stoppedAt struct{ array, element, offset int64 }
 
 // Numbers calls fn with the bits (as Value.Bits) of each number from element first on.
 func (a ArrayView) Numbers(first int64, fn func(i int64, bits uint64) error) error {

@@ -3,7 +3,6 @@ package gguf
 import (
 	"bytes"
 	"encoding/binary"
-	"math"
 
 	"gguf-stream/goloader/tensor"
 )
@@ -26,7 +25,7 @@ func NewWriter() *Writer {
 	return &Writer{Version: 3, Order: binary.LittleEndian, Alignment: defaultAlignment}
 }
 
-// Number puts any fixed-size number.
+// number puts any fixed-size number.
 func (w *Writer) number(b *bytes.Buffer, v any) { _ = binary.Write(b, w.Order, v) }
 
 func (w *Writer) length(b *bytes.Buffer, n uint64) {
@@ -166,4 +165,4 @@ func (w *Writer) HeaderWithCounts(tensors, pairs uint64) []byte {
 }
 
 // DataBytes is the size of all tensors' data, padding included.
-func (w *Writer) DataBytes() int64 { return min(w.next, math.MaxInt64) }
+func (w *Writer) DataBytes() int64 { return w.next }

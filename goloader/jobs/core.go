@@ -1,9 +1,10 @@
 // Package jobs does what JavaScript asks for: one handler a job kind, whatever carried the job here.
 //
 //	capi (C queue, in the host's process) ──▶ Call ─┐
-//	                                                ├─▶ Core.Enter ─▶ handler (a goroutine a job) ─▶ embedder ─▶ Call.Finish
+//	                                                ├─▶ Core.Enter ─▶ handler ─▶ embedder ─▶ Call.Finish
 //	process (frames over pipes, a child)  ──▶ Call ─┘
 //
+// A handler runs where its carrier took the job (Enter), or on a goroutine of its own (Do).
 // A carrier gives the inputs, makes the memory of the result where it needs it, and takes the result back;
 // nothing here knows C, pipes or JS. Every goroutine recovers: a panic becomes ERR_INTERNAL.
 package jobs
@@ -83,8 +84,8 @@ func (c *Core) Do(call Call) {
 	}
 }
 
-// Enter takes a job and returns at once with what is left to do, nil if others do it: the caller runs it, on a
-// goroutine of its own. Embeds enter their model's queue in the order of the calls; who runs one runs all that wait.
+// Enter takes a job and returns at once with what is left to do, nil if others do it: the caller runs it, where it does
+// not mind to wait. Embeds enter their model's queue in the order of the calls; who runs one runs all that wait.
 func (c *Core) Enter(call Call) (run func()) {
 	j := &job{Call: call}
 	if call.Kind() == Embed {

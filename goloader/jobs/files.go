@@ -56,7 +56,11 @@ func (c *Core) filePlan(j *job) error {
 	if err != nil {
 		return err
 	}
-	plan, err := f.Plan(precisions[m.Precision])
+	p, err := embedder.PrecisionOf(m.Precision)
+	if err != nil {
+		return err
+	}
+	plan, err := f.Plan(p)
 	if err != nil {
 		return err
 	}

@@ -76,6 +76,23 @@ func TestHandles(t *testing.T) {
 	require.NoError(t, do(t, core, &fakeCall{kind: End, owner: 1}))
 }
 
+// TestPrecisionsAreKnown: an unknown one is refused, not taken for exact, by a load and by a plan.
+func TestPrecisionsAreKnown(t *testing.T) {
+	core := newCore(t)
+	file := open(t, core, FileOpen, 1)
+	plan := func(precision string) error {
+		return do(t, core, &fakeCall{kind: FilePlan, handle: file, request: []byte(`{"precision":"` + precision + `"}`)})
+	}
+	for _, known := range []string{"", "exact", "fast"} {
+		require.NoError(t, plan(known), known)
+	}
+	for _, err := range []error{plan("Fast"), do(t, core, &fakeCall{kind: Open, request: []byte(`{"path":"x","precision":"Fast"}`)})} {
+		require.Equal(t, errs.ArgumentInvalid, code(err))
+		require.Equal(t, "precision", errs.From(err).Field)
+	}
+	require.NoError(t, do(t, core, &fakeCall{kind: End, owner: 1}))
+}
+
 // TestOutputIsRefusedBeforeItIsMade.
 func TestOutputIsRefusedBeforeItIsMade(t *testing.T) {
 	core := newCore(t)

@@ -3,9 +3,8 @@ package jobs
 import (
 	"time"
 
-	"gguf-stream/device"
 	"gguf-stream/goloader/embedder"
-	"gguf-stream/goloader/errs"
+	"gguf-stream/goloader/limits"
 )
 
 // The JSON messages. js/embedder.js and js/gguf-file.js use the same names.
@@ -20,12 +19,10 @@ type openMessage struct {
 	MemoryLimit int64  `json:"memoryLimit"`
 }
 
-var precisions = map[string]device.Precision{"": device.Exact, "exact": device.Exact, "fast": device.Fast}
-
 func (m *openMessage) options() (embedder.OpenOptions, error) {
-	p, known := precisions[m.Precision]
-	if !known {
-		return embedder.OpenOptions{}, errs.New(errs.ArgumentInvalid, "precision", "precision %q; 'exact' or 'fast' was expected", m.Precision)
+	p, err := embedder.PrecisionOf(m.Precision)
+	if err != nil {
+		return embedder.OpenOptions{}, err
 	}
 	return embedder.OpenOptions{LoadOptions: embedder.LoadOptions{Path: m.Path, Precision: p, Device: m.Device, MemoryLimit: m.MemoryLimit},
 		Pooling: m.Pooling, MaxTokens: m.MaxTokens, Threads: m.Threads}, nil
@@ -64,10 +61,8 @@ type peakMessage struct {
 	Milliseconds int64 `json:"milliseconds"` // of each shape, at least
 }
 
-const longestMeasure = 10_000 // ms
-
 func (m *peakMessage) each() time.Duration {
-	return time.Duration(min(m.Milliseconds, longestMeasure)) * time.Millisecond
+	return time.Duration(min(m.Milliseconds, limits.MeasureMs)) * time.Millisecond
 }
 
 type outputMessage struct {

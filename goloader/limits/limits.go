@@ -1,4 +1,5 @@
-// Package limits holds every cap and size of the project, with its unit and its reason.
+// Package limits holds the caps on what a file or a caller may ask for, and the sizes of the buffers that it goes through,
+// each with its unit and its reason. A format's numbers and a loop's tuning stand where they are used.
 package limits
 
 // Streaming.
@@ -78,4 +79,16 @@ const (
 	DiskJobs = 4
 	// MaxQueuedTexts is the default bound of a model's queue.
 	MaxQueuedTexts = 1 << 16
+	// ActiveRequests have a window of tokenised texts each: 64 of 16,384 ids are 4 MiB of the Go heap.
+	ActiveRequests = 64
+	// WindowTokens: so many tokens of a request are tokenised ahead; 16 batches, among which lengths are sorted.
+	WindowTokens = 16 * BatchTokens
+	// KeptWindows wait for the next requests.
+	KeptWindows = 4
+	// PageEntries: pairs, elements or tensor infos of one reply, whatever the caller asks for.
+	PageEntries = 4096
+	// PageBytes of strings end a reply; one entry always fits.
+	PageBytes = 1 << 18
+	// MeasureMs is the longest that one shape may be measured at least.
+	MeasureMs = 10_000
 )

@@ -29,45 +29,20 @@ func systemLimits(root string) []SystemLimit {
 	return out
 }
 
-// cgroupLeft walks from the process's group to the root, since any ancestor's limit binds.
 func cgroupLeft(root string) (left int64, ok bool) {
-	groups, err := os.ReadFile(root + "proc/self/cgroup")
-	if err != nil {
-		return 0, false
-	}
 	left = math.MaxInt64
-	for line := range strings.Lines(string(groups)) {
-		parts := strings.SplitN(strings.TrimSpace(line), ":", 3)
-		if len(parts) != 3 {
-			continue
+	EachCgroup(root, "memory", func(folder string, v2 bool) {
+		limitFile, usageFile := "memory.max", "memory.current"
+		if !v2 {
+			limitFile, usageFile = "memory.limit_in_bytes", "memory.usage_in_bytes"
 		}
-		base, limit, usage := "", "", ""
-		switch {
-		case parts[0] == "0":
-			base, limit, usage = root+"sys/fs/cgroup", "memory.max", "memory.current"
-		case strings.Contains(","+parts[1]+",", ",memory,"):
-			base, limit, usage = root+"sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes"
-		default:
-			continue
-		}
-		left = min(left, groupLeft(base, parts[2], limit, usage))
-	}
-	return max(left, 0), left < math.MaxInt64
-}
-
-func groupLeft(base, path, limitFile, usageFile string) int64 {
-	left := int64(math.MaxInt64)
-	for path = strings.TrimRight(path, "/"); ; path = path[:strings.LastIndexByte(path, '/')] {
-		dir := base + path + "/"
-		limit, ok := readNumber(dir + limitFile)
+		limit, ok := readNumber(folder + limitFile)
 		// cgroup v1 writes a number near 2^63 for no limit
-		if usage, okUsage := readNumber(dir + usageFile); ok && okUsage && limit < 1<<60 {
-			left = min(left, limit-usage+statField(dir+"memory.stat", "inactive_file"))
+		if usage, okUsage := readNumber(folder + usageFile); ok && okUsage && limit < 1<<60 {
+			left = min(left, limit-usage+statField(folder+"memory.stat", "inactive_file"))
 		}
-		if path == "" {
-			return left
-		}
-	}
+	})
+	return max(left, 0), left < math.MaxInt64
 }
 
 // readNumber is a file that holds one number; "max" and anything else is no number.

@@ -43,6 +43,12 @@ func TestSystemLimitsFromFiles(t *testing.T) {
 	write(t, v1+"sys/fs/cgroup/memory/memory.usage_in_bytes", "500\n")
 	require.EqualValues(t, 0, bound(systemLimits(v1), "cgroup"))
 	require.EqualValues(t, -1, bound(systemLimits(t.TempDir()+"/"), "cgroup"))
+
+	odd := t.TempDir() + "/" // no slash in a path, no path, no line of three parts
+	write(t, odd+"proc/self/cgroup", "0::a\nx\n5:memory\n4:memory:\n")
+	write(t, odd+"sys/fs/cgroup/memory.max", "900\n")
+	write(t, odd+"sys/fs/cgroup/memory.current", "300\n")
+	require.EqualValues(t, 600, bound(systemLimits(odd), "cgroup"))
 }
 
 // TestAddressSpaceIsLessWhatIsMapped: a limit that nobody reaches, or the most that is allowed here, is set for the test's

@@ -14,8 +14,10 @@ import (
 	"gguf-stream/goloader/memory"
 )
 
-// WorkingBytes is what a loader allocates, whatever the file.
-const WorkingBytes int64 = loaderBytes
+// LoaderBytes is what a loader allocates, whatever the file: less than limits.WorkingBytes.
+const LoaderBytes int64 = ringBytes + decodeBytes
+
+var _ = uint(limits.WorkingBytes - LoaderBytes) // compile-time: a negative does not fit
 
 // StreamingGGUFLoader streams tensors of one file. Close frees its buffers; the file stays the caller's.
 type StreamingGGUFLoader struct {
@@ -27,7 +29,7 @@ type StreamingGGUFLoader struct {
 
 // NewLoader allocates the buffers.
 func NewLoader(file *gguf.File, ledger *memory.Ledger) (*StreamingGGUFLoader, error) {
-	r, err := ledger.Allocate(memory.Staging, WorkingBytes)
+	r, err := ledger.Allocate(memory.Staging, LoaderBytes)
 	if err != nil {
 		return nil, err
 	}
@@ -39,7 +41,8 @@ func NewLoader(file *gguf.File, ledger *memory.Ledger) (*StreamingGGUFLoader, er
 // Close frees the buffers. Calling it again does nothing.
 func (l *StreamingGGUFLoader) Close() { l.region.Free() }
 
-// Stream iterates over one tensor. One stream of a loader may be under way at a time.
+// Stream iterates over one tensor, for who wants its chunks; loads read ahead instead. One stream of a loader may be under
+// way at a time.
 func (l *StreamingGGUFLoader) Stream(info gguf.TensorInfo) *TensorStream {
 	return newTensorStream(l.file, info, l.ring[:limits.ChunkBytes])
 }
@@ -69,7 +72,7 @@ func (l *StreamingGGUFLoader) Load(targets []Target, cancelled *atomic.Uint32, p
 	ahead := newReadAhead(l.file, infos, l.ring)
 	defer ahead.stop()
 	for _, t := range order {
-		err := each(ahead, t.Info.Name, cancelled, func(c *TensorChunk) error {
+		err := eachChunk(ahead, t.Info.Name, cancelled, func(c *TensorChunk) error {
 			if err := l.processor.Process(c, t.Builder); err != nil {
 				return err
 			}
@@ -82,7 +85,7 @@ func (l *StreamingGGUFLoader) Load(targets []Target, cancelled *atomic.Uint32, p
 		if err != nil {
 			return err
 		}
-		if _, err := t.Builder.Finalise(); err != nil {
+		if err := t.Builder.Finalise(); err != nil {
 			return err
 		}
 	}
@@ -91,36 +94,35 @@ func (l *StreamingGGUFLoader) Load(targets []Target, cancelled *atomic.Uint32, p
 
 // ReadFloats decodes a whole tensor into dst, which has as many values as the tensor has elements.
 func (l *StreamingGGUFLoader) ReadFloats(info gguf.TensorInfo, dst []float32, cancelled *atomic.Uint32) error {
-	ahead := newReadAhead(l.file, []gguf.TensorInfo{info}, l.ring)
-	defer ahead.stop()
-	return each(ahead, info.Name, cancelled, func(c *TensorChunk) error {
-		return l.processor.each(c, func(part *TensorChunk) error {
-			values, err := l.processor.decode(part)
-			copy(dst[part.FirstElement:], values)
-			return err
-		})
-	})
+	return l.decode(info, cancelled, func(first int64, values []float32) { copy(dst[first:], values) })
 }
 
 // Survey decodes a whole tensor and keeps nothing: an error for values that are no numbers, and whether all are zero.
 func (l *StreamingGGUFLoader) Survey(info gguf.TensorInfo, cancelled *atomic.Uint32) (zero bool, err error) {
-	ahead := newReadAhead(l.file, []gguf.TensorInfo{info}, l.ring)
-	defer ahead.stop()
 	zero = true
-	err = each(ahead, info.Name, cancelled, func(c *TensorChunk) error {
-		return l.processor.each(c, func(part *TensorChunk) error {
-			values, err := l.processor.decode(part)
-			zero = zero && !slices.ContainsFunc(values, func(v float32) bool { return v != 0 })
-			return err
-		})
+	err = l.decode(info, cancelled, func(_ int64, values []float32) {
+		zero = zero && !slices.ContainsFunc(values, func(v float32) bool { return v != 0 })
 	})
 	return zero, err
 }
 
-// each calls fn for the chunks of the tensor under way.
-func each(ahead *readAhead, name string, cancelled *atomic.Uint32, fn func(*TensorChunk) error) error {
+// decode calls fn with all values of a tensor in order, a buffer of them at a time, and the number of the first.
+func (l *StreamingGGUFLoader) decode(info gguf.TensorInfo, cancelled *atomic.Uint32, fn func(first int64, values []float32)) error {
+	ahead := newReadAhead(l.file, []gguf.TensorInfo{info}, l.ring)
+	defer ahead.stop()
+	return eachChunk(ahead, info.Name, cancelled, func(c *TensorChunk) error {
+		return l.processor.eachPart(c, func(part *TensorChunk) error {
+			values, err := l.processor.decode(part)
+			fn(part.FirstElement, values)
+			return err
+		})
+	})
+}
+
+// eachChunk calls fn for the chunks of the tensor under way.
+func eachChunk(ahead *readAhead, name string, cancelled *atomic.Uint32, fn func(*TensorChunk) error) error {
 	for {
-		if cancelled != nil && cancelled.Load() != 0 {
+		if errs.GaveUp(cancelled) {
 			return errs.Cancelled(name)
 		}
 		c, err := ahead.Next()

@@ -18,6 +18,7 @@ import (
 	"gguf-stream/goloader/memory"
 	"gguf-stream/goloader/quant"
 	"gguf-stream/goloader/tensor"
+	"gguf-stream/test/source"
 )
 
 // counter is a packer that keeps nothing, so that what is measured is the stream's alone. Every code is
@@ -65,7 +66,7 @@ func TestCodesMeanTheFloats(t *testing.T) {
 		blocks := sane(r, &typ, n)
 		c := &counter{feed: device.FeedCodes, form: typ.Codes, want: make([]float32, n*typ.BlockElements)}
 		typ.Decode(c.want, blocks)
-		h := open(t, &source{data: fileOf(binary.LittleEndian, &typ, blocks)})
+		h := open(t, &source.Memory{Data: fileOf(binary.LittleEndian, &typ, blocks)})
 		b := device.NewTensorBuilder(device.TensorSpec{Name: "t", Shape: h.info.Shape, Type: h.info.Type}, c)
 		require.NoError(t, h.loader.Load([]Target{{h.info, b}}, nil, nil), typ.Name)
 		require.Zero(t, c.wrong, typ.Name)
@@ -78,7 +79,7 @@ func TestNoAllocationAChunk(t *testing.T) {
 	typ := q8(t)
 	for _, feed := range []device.Feed{device.FeedBlocks, device.FeedCodes, device.FeedFloats} {
 		allocations := func(blocks int) float64 {
-			h := open(t, &source{data: fileOf(binary.LittleEndian, typ, sane(rand.New(rand.NewPCG(1, 1)), typ, blocks))})
+			h := open(t, &source.Memory{Data: fileOf(binary.LittleEndian, typ, sane(rand.New(rand.NewPCG(1, 1)), typ, blocks))})
 			spec := device.TensorSpec{Name: "t", Shape: h.info.Shape, Type: h.info.Type}
 			c := &counter{feed: feed, form: typ.Codes}
 			return testing.AllocsPerRun(5, func() {
@@ -94,7 +95,7 @@ func TestNoAllocationAChunk(t *testing.T) {
 // TestCancelAtEachChunk: the load ends at the next look, with exactly so many chunks packed.
 func TestCancelAtEachChunk(t *testing.T) {
 	typ := q8(t)
-	h := open(t, &source{data: fileOf(binary.LittleEndian, typ, sane(rand.New(rand.NewPCG(2, 2)), typ, 4*1927))})
+	h := open(t, &source.Memory{Data: fileOf(binary.LittleEndian, typ, sane(rand.New(rand.NewPCG(2, 2)), typ, 4*1927))})
 	for at := range 4 {
 		var stop atomic.Uint32
 		if at == 0 {
@@ -117,7 +118,7 @@ func TestMinsAreFinite(t *testing.T) {
 	require.True(t, ok)
 	blocks := sane(rand.New(rand.NewPCG(3, 3)), typ, 5000)
 	binary.LittleEndian.PutUint16(blocks[4321*typ.BlockBytes+2:], 0x7c00)
-	h := open(t, &source{data: fileOf(binary.LittleEndian, typ, blocks)})
+	h := open(t, &source.Memory{Data: fileOf(binary.LittleEndian, typ, blocks)})
 	e := errs.From(h.load(&sink{feed: device.FeedCodes}, nil, nil))
 	require.Equal(t, errs.GGUFNonFinite, e.Code)
 	require.Equal(t, h.info.Offset+int64(4321*typ.BlockBytes), e.Offset)
@@ -125,7 +126,7 @@ func TestMinsAreFinite(t *testing.T) {
 
 // forward notes reads that go back.
 type forward struct {
-	source
+	source.Memory
 	last int64
 	back int
 }
@@ -135,7 +136,7 @@ func (f *forward) ReadAt(p []byte, offset int64) (int, error) {
 		f.back++
 	}
 	f.last = offset
-	return f.source.ReadAt(p, offset)
+	return f.Memory.ReadAt(p, offset)
 }
 
 // threeTensors is a file of F32, Q8_0 and F16 tensors whose values are row·1 + column/64.
@@ -154,7 +155,7 @@ func threeTensors(t *testing.T) []byte {
 
 // TestLoadGoesForwardIntoADevice: targets in any order are read in the file's, and arrive whole.
 func TestLoadGoesForwardIntoADevice(t *testing.T) {
-	src := &forward{source: source{data: threeTensors(t)}}
+	src := &forward{Memory: source.Memory{Data: threeTensors(t)}}
 	h := open(t, src)
 	var specs []device.TensorSpec
 	for i, role := range []device.Role{device.Lookup, device.Matrix, device.Matrix} {
@@ -206,7 +207,7 @@ func TestChangedDuringTheLoad(t *testing.T) {
 // TestBuilderOfAnotherShapeIsRefused: too few rows in the file, then too many.
 func TestBuilderOfAnotherShapeIsRefused(t *testing.T) {
 	typ := q8(t)
-	h := open(t, &source{data: fileOf(binary.LittleEndian, typ, sane(rand.New(rand.NewPCG(8, 8)), typ, 100))})
+	h := open(t, &source.Memory{Data: fileOf(binary.LittleEndian, typ, sane(rand.New(rand.NewPCG(8, 8)), typ, 100))})
 	for _, rows := range []int64{99, 101} {
 		spec := device.TensorSpec{Name: "t", Shape: tensor.Shape{rows, 32}, Type: typ}
 		err := h.loader.Load([]Target{{h.info, device.NewTensorBuilder(spec, &sink{feed: device.FeedCodes})}}, nil, nil)
@@ -223,7 +224,7 @@ func TestNonFiniteFloats(t *testing.T) {
 		var word [4]byte
 		binary.LittleEndian.PutUint32(word[:], bits)
 		copy(blocks[39999*typ.BlockBytes:], word[:typ.BlockBytes])
-		h := open(t, &source{data: fileOf(binary.LittleEndian, typ, blocks)})
+		h := open(t, &source.Memory{Data: fileOf(binary.LittleEndian, typ, blocks)})
 		e := errs.From(h.load(&sink{feed: device.FeedFloats}, nil, nil))
 		require.Equal(t, errs.GGUFNonFinite, e.Code, name)
 		require.Equal(t, h.info.Offset+int64(39999*typ.BlockBytes), e.Offset, name)

@@ -18,19 +18,15 @@ type ChunkProcessor struct {
 	codes  []int8
 	scales []float32
 	mins   []float32
-	part   TensorChunk // each's, reused: a chunk costs no allocation
+	part   TensorChunk // eachPart's, reused: a chunk costs no allocation
 }
 
 const (
-	floatBytes   = limits.DecodeElements * 4
-	subBlocks    = limits.DecodeElements / smallestSubBlock
-	decodeBytes  = floatBytes + 2*subBlocks*4
-	ringBytes    = limits.RingChunks * limits.ChunkBytes
-	loaderBytes  = ringBytes + decodeBytes
-	loaderMargin = limits.WorkingBytes - loaderBytes // compile-time: negative does not fit a uint
+	floatBytes  = limits.DecodeElements * 4
+	subBlocks   = limits.DecodeElements / smallestSubBlock
+	decodeBytes = floatBytes + 2*subBlocks*4
+	ringBytes   = limits.RingChunks * limits.ChunkBytes
 )
-
-var _ = uint(loaderMargin)
 
 func newChunkProcessor(r *memory.Region, offset int64) *ChunkProcessor {
 	return &ChunkProcessor{
@@ -45,9 +41,9 @@ func newChunkProcessor(r *memory.Region, offset int64) *ChunkProcessor {
 func (p *ChunkProcessor) Process(c *TensorChunk, b *device.TensorBuilder) error {
 	switch b.Feed() {
 	case device.FeedCodes:
-		return p.each(c, func(part *TensorChunk) error { return p.appendCodes(part, b) })
+		return p.eachPart(c, func(part *TensorChunk) error { return p.appendCodes(part, b) })
 	case device.FeedFloats:
-		return p.each(c, func(part *TensorChunk) error { return p.appendFloats(part, b) })
+		return p.eachPart(c, func(part *TensorChunk) error { return p.appendFloats(part, b) })
 	}
 	// the device gets the blocks themselves: look at their values once, so that NaN is found at load
 	if err := p.check(c); err != nil {
@@ -56,8 +52,8 @@ func (p *ChunkProcessor) Process(c *TensorChunk, b *device.TensorBuilder) error 
 	return b.AppendBlocks(c.Blocks)
 }
 
-// each cuts a chunk into parts that fit the decode buffer.
-func (p *ChunkProcessor) each(c *TensorChunk, fn func(part *TensorChunk) error) error {
+// eachPart cuts a chunk into parts that fit the decode buffer.
+func (p *ChunkProcessor) eachPart(c *TensorChunk, fn func(part *TensorChunk) error) error {
 	t := c.Tensor.Type
 	step := limits.DecodeElements / t.BlockElements
 	for first, blocks := 0, c.Elements/t.BlockElements; first < blocks; first += step {
@@ -97,9 +93,9 @@ func (p *ChunkProcessor) check(c *TensorChunk) error {
 		}
 		return nil
 	case t.Codes != nil:
-		return p.each(c, func(part *TensorChunk) error { _, _, _, err := p.expand(part); return err })
+		return p.eachPart(c, func(part *TensorChunk) error { _, _, _, err := p.expand(part); return err })
 	}
-	return p.each(c, func(part *TensorChunk) error { _, err := p.decode(part); return err })
+	return p.eachPart(c, func(part *TensorChunk) error { _, err := p.decode(part); return err })
 }
 
 func (p *ChunkProcessor) appendFloats(c *TensorChunk, b *device.TensorBuilder) error {

@@ -13,11 +13,12 @@ import (
 	"gguf-stream/device"
 	"gguf-stream/goloader/errs"
 	"gguf-stream/goloader/limits"
+	"gguf-stream/test/source"
 )
 
 // ahead notes how many chunks were read, and panics at one.
 type ahead struct {
-	source
+	source.Memory
 	reads   atomic.Int64
 	panicAt int64 // 0: never
 }
@@ -26,7 +27,7 @@ func (a *ahead) ReadAt(p []byte, offset int64) (int, error) {
 	if n := a.reads.Add(1); n == a.panicAt {
 		panic("bad memory")
 	}
-	return a.source.ReadAt(p, offset)
+	return a.Memory.ReadAt(p, offset)
 }
 
 // slow is a packer that looks how far the reader has come, and fails at a chunk.
@@ -53,7 +54,7 @@ const chunksOfTest = 12
 func openAhead(t *testing.T) (*harness, *ahead) {
 	typ := q8(t)
 	perChunk := limits.ChunkBytes / typ.BlockBytes
-	src := &ahead{source: source{data: fileOf(binary.LittleEndian, typ, sane(rand.New(rand.NewPCG(1, 9)), typ, chunksOfTest*perChunk))}}
+	src := &ahead{Memory: source.Memory{Data: fileOf(binary.LittleEndian, typ, sane(rand.New(rand.NewPCG(1, 9)), typ, chunksOfTest*perChunk))}}
 	h := open(t, src)
 	src.reads.Store(0)
 	return h, src

@@ -20,31 +20,8 @@ import (
 	"gguf-stream/goloader/memory"
 	"gguf-stream/goloader/quant"
 	"gguf-stream/goloader/tensor"
+	"gguf-stream/test/source"
 )
-
-type source struct {
-	data  []byte
-	limit int
-	fault func(offset int64) error
-}
-
-func (s *source) Size() int64 { return int64(len(s.data)) }
-
-func (s *source) ReadAt(p []byte, offset int64) (int, error) {
-	if s.fault != nil {
-		if err := s.fault(offset); err != nil {
-			return 0, err
-		}
-	}
-	if s.limit > 0 && len(p) > s.limit {
-		p = p[:s.limit]
-	}
-	n := copy(p, s.data[min(offset, s.Size()):])
-	if n < len(p) {
-		return n, io.EOF
-	}
-	return n, nil
-}
 
 // sink is a packer that keeps what comes.
 type sink struct {
@@ -141,7 +118,7 @@ func TestEveryTypeInBothByteOrders(t *testing.T) {
 		typ.Decode(want, blocks)
 		for _, order := range []binary.ByteOrder{binary.LittleEndian, binary.BigEndian} {
 			for _, limit := range []int{0, 4097} {
-				h := open(t, &source{data: fileOf(order, &typ, blocks), limit: limit})
+				h := open(t, &source.Memory{Data: fileOf(order, &typ, blocks), Limit: limit})
 				floats := &sink{feed: device.FeedFloats}
 				require.NoError(t, h.load(floats, nil, nil), typ.Name)
 				require.Equal(t, want, floats.floats, typ.Name)
@@ -170,7 +147,7 @@ func q8(t testing.TB) *quant.Type {
 func TestChunksAreWholeBlocksOfAtMost64KiB(t *testing.T) {
 	typ := q8(t)
 	blocks := sane(rand.New(rand.NewPCG(3, 4)), typ, 5000)
-	h := open(t, &source{data: fileOf(binary.LittleEndian, typ, blocks)})
+	h := open(t, &source.Memory{Data: fileOf(binary.LittleEndian, typ, blocks)})
 	s, next := h.loader.Stream(h.info), int64(0)
 	for {
 		c, err := s.Next()
@@ -198,7 +175,7 @@ func TestNonFiniteIsRefusedAnywhere(t *testing.T) {
 				blocks[34*at+2+i] = 1 // infinity times 0 would be NaN, too
 			}
 			for _, feed := range []device.Feed{device.FeedCodes, device.FeedFloats, device.FeedBlocks} {
-				h := open(t, &source{data: fileOf(binary.LittleEndian, typ, blocks)})
+				h := open(t, &source.Memory{Data: fileOf(binary.LittleEndian, typ, blocks)})
 				e := errs.From(h.load(&sink{feed: feed}, nil, nil))
 				require.Equal(t, errs.GGUFNonFinite, e.Code)
 				require.Equal(t, "t", e.Field)
@@ -213,7 +190,7 @@ func TestCancelProgressFaultsAndChanges(t *testing.T) {
 	data := fileOf(binary.LittleEndian, typ, sane(rand.New(rand.NewPCG(7, 8)), typ, 10000))
 	var stop atomic.Uint32
 	last := int64(0)
-	h := open(t, &source{data: data})
+	h := open(t, &source.Memory{Data: data})
 	require.NoError(t, h.load(&sink{feed: device.FeedCodes}, &stop, func(loaded, total int64, name string) {
 		require.Greater(t, loaded, last)
 		require.EqualValues(t, 340000, total)
@@ -224,13 +201,13 @@ func TestCancelProgressFaultsAndChanges(t *testing.T) {
 	err := h.load(&sink{feed: device.FeedCodes}, &stop, func(int64, int64, string) { stop.Store(1) })
 	require.Equal(t, errs.Aborted, errs.From(err).Code)
 
-	src := &source{data: data}
+	src := &source.Memory{Data: data}
 	h = open(t, src)
-	src.data = data[:h.info.Offset+100000]
+	src.Data = data[:h.info.Offset+100000]
 	err = h.load(&sink{feed: device.FeedCodes}, nil, nil)
 	require.Equal(t, errs.GGUFTruncated, errs.From(err).Code)
 	require.Equal(t, h.info.Offset+100000, errs.From(err).Offset)
-	src.data, src.fault = data, func(offset int64) error {
+	src.Data, src.Fault = data, func(offset int64) error {
 		if offset > 200000 {
 			return errors.New("bad sector")
 		}
@@ -251,7 +228,7 @@ func TestCancelProgressFaultsAndChanges(t *testing.T) {
 func TestReadFloats(t *testing.T) {
 	typ := q8(t)
 	blocks := sane(rand.New(rand.NewPCG(9, 10)), typ, 4000)
-	h := open(t, &source{data: fileOf(binary.LittleEndian, typ, blocks)})
+	h := open(t, &source.Memory{Data: fileOf(binary.LittleEndian, typ, blocks)})
 	want, got := make([]float32, 4000*32), make([]float32, 4000*32)
 	typ.Decode(want, blocks)
 	require.NoError(t, h.loader.ReadFloats(h.info, got, nil))
@@ -261,7 +238,7 @@ func TestReadFloats(t *testing.T) {
 
 func BenchmarkCodes(b *testing.B) {
 	typ := q8(b)
-	h := open(b, &source{data: fileOf(binary.LittleEndian, typ, sane(rand.New(rand.NewPCG(9, 10)), typ, 20000))})
+	h := open(b, &source.Memory{Data: fileOf(binary.LittleEndian, typ, sane(rand.New(rand.NewPCG(9, 10)), typ, 20000))})
 	b.SetBytes(h.info.Bytes)
 	b.ReportAllocs()
 	for b.Loop() {

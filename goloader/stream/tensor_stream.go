@@ -28,9 +28,9 @@ type TensorStream struct {
 // TensorChunk is a piece of a tensor: whole blocks, at most limits.ChunkBytes of them.
 type TensorChunk struct {
 	Tensor       *gguf.TensorInfo
-	Offset       int64  // absolute byte of the file where the chunk was read
-	FirstElement int64  // index of its first element in the tensor
-	Elements     int    //
+	Offset       int64 // absolute byte of the file where the chunk was read
+	FirstElement int64 // index of its first element in the tensor
+	Elements     int
 	Blocks       []byte // a view of the reused buffer: valid until the next chunk; little-endian
 }
 

@@ -50,7 +50,7 @@ func fill(v *tokenizer.Vocabulary, tokens [][]byte, types []byte) error {
 		}
 	}
 	for i, k := range types[:min(len(types), len(tokens))] {
-		if err := v.SetType(i, tokenizer.TokenType(k)); err != nil {
+		if err := v.SetType(i, uint64(k)); err != nil {
 			return err
 		}
 	}

@@ -19,6 +19,8 @@ type Tokenizer interface {
 	Len() int
 	// Text is a token as the vocabulary has it.
 	Text(id uint32) []byte
+	// Word is what a token is as a word by itself; false if it continues one, or is special.
+	Word(id uint32) ([]byte, bool)
 	Close()
 }
 
@@ -59,6 +61,13 @@ type Config struct {
 	UNK          int64
 }
 
+// The keys of a file that a tokenizer is made from.
+const (
+	ModelKey  = "tokenizer.ggml.model"
+	TokensKey = "tokenizer.ggml.tokens"
+	TypesKey  = "tokenizer.ggml.token_type"
+)
+
 // kinds is the table: tokenizer.ggml.model → the tokenizer and the ids it has when the file is silent
 // (llama.cpp's llama-vocab.cpp).
 var kinds = []Kind{
@@ -79,11 +88,10 @@ func FindKind(name string) (*Kind, error) {
 			return &kinds[i], nil
 		}
 	}
-	return nil, errs.New(errs.TokenizerKind, "tokenizer.ggml.model", "tokenizer %q is not known here; known: %s", name, Kinds())
+	return nil, errs.New(errs.TokenizerKind, ModelKey, "tokenizer %q is not known here; known: %s", name, kindNames())
 }
 
-// Kinds lists the table's names.
-func Kinds() []string {
+func kindNames() []string {
 	names := make([]string, len(kinds))
 	for i, k := range kinds {
 		names[i] = k.Name
@@ -95,7 +103,7 @@ func Kinds() []string {
 // still does.
 func (k *Kind) Build(v *Vocabulary, c Config) (Tokenizer, error) {
 	if v.added != v.count {
-		return nil, errs.New(errs.TokenizerVocab, vocabKey, "%d of %d tokens were read", v.added, v.count)
+		return nil, errs.New(errs.TokenizerVocab, TokensKey, "%d of %d tokens were read", v.added, v.count)
 	}
 	return k.build(v, c)
 }

@@ -28,7 +28,7 @@ func newSpecials(v *Vocabulary, marked bool) (*specials, error) {
 		}
 		text := s.text(id)
 		if len(text) > limits.SpecialTokenBytes || len(s.ids) == limits.SpecialTokens {
-			return nil, errs.New(errs.TokenizerVocab, typeKey, "special token %d has %d bytes; at most %d bytes and %d special tokens are possible",
+			return nil, errs.New(errs.TokenizerVocab, TypesKey, "special token %d has %d bytes; at most %d bytes and %d special tokens are possible",
 				id, len(text), limits.SpecialTokenBytes, limits.SpecialTokens)
 		}
 		if len(text) > 0 {
@@ -39,7 +39,7 @@ func newSpecials(v *Vocabulary, marked bool) (*specials, error) {
 	slices.SortStableFunc(s.ids, func(a, b uint32) int { return bytes.Compare(s.text(a), s.text(b)) })
 	for i := 1; i < len(s.ids); i++ {
 		if a, b := s.ids[i-1], s.ids[i]; bytes.Equal(s.text(a), s.text(b)) {
-			return nil, errs.New(errs.TokenizerVocab, vocabKey, "tokens %d and %d are the same: %q", a, b, s.text(a))
+			return nil, errs.New(errs.TokenizerVocab, TokensKey, "tokens %d and %d are the same: %q", a, b, s.text(a))
 		}
 	}
 	return s, nil

@@ -22,7 +22,7 @@ func specialsOf(t *testing.T, texts ...string) (*specials, *Vocabulary, error) {
 	require.NoError(t, v.Add([]byte("a")))
 	for i, s := range texts {
 		require.NoError(t, v.Add([]byte(s)))
-		require.NoError(t, v.SetType(i+1, Control))
+		require.NoError(t, v.SetType(i+1, uint64(Control)))
 	}
 	s, err := newSpecials(v, false)
 	return s, v, err

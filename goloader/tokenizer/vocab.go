@@ -22,11 +22,6 @@ const (
 	Byte        TokenType = 6
 )
 
-const (
-	vocabKey = "tokenizer.ggml.tokens"
-	typeKey  = "tokenizer.ggml.token_type"
-)
-
 // Vocabulary is all tokens' text, off the heap, with one hash table over the pieces that words are
 // made of. It is built while the tokens stream by: Add each, SetType each, then a tokenizer's builder
 // marks the pieces and calls index.
@@ -65,7 +60,7 @@ func tableSlots(count int64) int64 {
 // NewVocabulary makes room for count tokens of text bytes together.
 func NewVocabulary(ledger *memory.Ledger, count, text int64) (*Vocabulary, error) {
 	if count < 1 || count > limits.VocabularyTokens || text < 0 || text > limits.HeaderBytes {
-		return nil, errs.New(errs.TokenizerVocab, vocabKey, "a vocabulary of %d tokens in %d bytes; 1 to %d tokens are possible", count, text, limits.VocabularyTokens)
+		return nil, errs.New(errs.TokenizerVocab, TokensKey, "a vocabulary of %d tokens in %d bytes; 1 to %d tokens are possible", count, text, limits.VocabularyTokens)
 	}
 	v := &Vocabulary{ledger: ledger, count: int(count), seed: maphash.Bytes(maphash.MakeSeed(), nil) | 1}
 	for i, bytes := range []int64{count * 5, text} {
@@ -90,7 +85,7 @@ func (v *Vocabulary) Len() int { return v.count }
 // Add appends the next token's text as the file has it.
 func (v *Vocabulary) Add(token []byte) error {
 	if v.added == v.count || len(token) > limits.TokenBytes || len(token) > len(v.text)-v.used {
-		return errs.New(errs.TokenizerVocab, vocabKey, "token %d has %d bytes; at most %d bytes and %d tokens are possible", v.added, len(token), limits.TokenBytes, v.count)
+		return errs.New(errs.TokenizerVocab, TokensKey, "token %d has %d bytes; at most %d bytes and %d tokens are possible", v.added, len(token), limits.TokenBytes, v.count)
 	}
 	v.used += copy(v.text[v.used:], token)
 	v.ends[v.added] = uint32(v.used)
@@ -98,12 +93,12 @@ func (v *Vocabulary) Add(token []byte) error {
 	return nil
 }
 
-// SetType sets token id's type.
-func (v *Vocabulary) SetType(id int, t TokenType) error {
-	if id < 0 || id >= v.count || t < Normal || t > Byte {
-		return errs.New(errs.TokenizerVocab, typeKey, "token %d has type %d; 1 to 6 are known", id, t)
+// SetType sets token id's type, as the file has it.
+func (v *Vocabulary) SetType(id int, t uint64) error {
+	if id < 0 || id >= v.count || t < uint64(Normal) || t > uint64(Byte) {
+		return errs.New(errs.TokenizerVocab, TypesKey, "token %d has type %d; 1 to 6 are known", id, int64(t))
 	}
-	v.types[id] = t
+	v.types[id] = TokenType(t)
 	return nil
 }
 
@@ -161,7 +156,7 @@ func (v *Vocabulary) index(piece pieceFunc) error {
 			h = step(h, b)
 		}
 		if other, found := v.lookup(mix(h), p, continuation, piece); found {
-			return errs.New(errs.TokenizerVocab, vocabKey, "tokens %d and %d are the same: %q", other, id, v.Text(id))
+			return errs.New(errs.TokenizerVocab, TokensKey, "tokens %d and %d are the same: %q", other, id, v.Text(id))
 		}
 		v.insert(mix(h), id, continuation)
 		v.longest = max(v.longest, len(p))

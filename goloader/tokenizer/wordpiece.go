@@ -51,7 +51,7 @@ func newWordPiece(v *Vocabulary, c Config) (Tokenizer, error) {
 		id int64
 	}{{&t.cls, c.CLS}, {&t.sep, c.SEP}, {&t.unk, c.UNK}} {
 		if s.id < 0 || s.id >= int64(v.count) {
-			return nil, errs.New(errs.TokenizerVocab, vocabKey, "special token id %d is outside the vocabulary of %d", s.id, v.count)
+			return nil, errs.New(errs.TokenizerVocab, TokensKey, "special token id %d is outside the vocabulary of %d", s.id, v.count)
 		}
 		*s.to = uint32(s.id)
 	}
@@ -81,7 +81,7 @@ func (t *wordPiece) chooseConvention() error {
 		}
 	}
 	if marked == plain || min(marked, plain)*4 > max(marked, plain) {
-		return errs.New(errs.TokenizerVocab, vocabKey, "%d tokens begin with U+2581 and %d with ##: neither convention of WordPiece", marked, plain)
+		return errs.New(errs.TokenizerVocab, TokensKey, "%d tokens begin with U+2581 and %d with ##: neither convention of WordPiece", marked, plain)
 	}
 	t.marked, t.piece = marked > plain, plainPiece
 	if t.marked {
@@ -107,6 +107,12 @@ func inNoWord(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) 
 func (t *wordPiece) Len() int              { return t.vocab.count }
 func (t *wordPiece) Text(id uint32) []byte { return t.vocab.Text(id) }
 func (t *wordPiece) Close()                { t.vocab.Close() }
+
+// Word implements Tokenizer. What stands in brackets is special or unused, whatever type a file gives it.
+func (t *wordPiece) Word(id uint32) ([]byte, bool) {
+	word, continuation := t.piece(t.vocab.Text(id))
+	return word, !continuation && len(word) > 0 && word[0] != '['
+}
 
 // Encode implements Tokenizer.
 func (t *wordPiece) Encode(dst []uint32, text []byte, o Options, s *Scratch) ([]uint32, int, error) {
@@ -192,13 +198,13 @@ func (e *encoding) split() (n int) {
 func (e *encoding) longest(word []byte, continuation bool) (id uint32, size int) {
 	h, n := e.vocab.start(continuation), 0
 	for i := 0; i < len(word) && i < e.vocab.longest; {
-		step1 := i + 1
+		end := i + 1
 		h = step(h, word[i])
-		for step1 < len(word) && !utf8.RuneStart(word[step1]) {
-			h = step(h, word[step1])
-			step1++
+		for end < len(word) && !utf8.RuneStart(word[end]) {
+			h = step(h, word[end])
+			end++
 		}
-		i = step1
+		i = end
 		e.s.ends[n], e.s.hashes[n] = uint16(i), h
 		n++
 	}

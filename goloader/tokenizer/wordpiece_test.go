@@ -27,7 +27,7 @@ func build(t testing.TB, tokens []string, types map[int]tokenizer.TokenType, c t
 		require.NoError(t, v.Add([]byte(s)))
 	}
 	for i, k := range types {
-		require.NoError(t, v.SetType(i, k))
+		require.NoError(t, v.SetType(i, uint64(k)))
 	}
 	kind, err := tokenizer.FindKind("bert")
 	require.NoError(t, err)
@@ -142,6 +142,21 @@ func TestUserDefinedTokens(t *testing.T) {
 	}
 	_, _, err := build(t, []string{"[UNK]", "▁a", "<b>", "▁<b>"}, map[int]tokenizer.TokenType{0: tokenizer.Control, 2: tokenizer.Control, 3: tokenizer.UserDefined}, tokenizer.Config{})
 	require.Equal(t, errs.TokenizerVocab, errs.From(err).Code, "two special tokens of one spelling")
+}
+
+// TestWord: what begins a word, without its mark, and nothing in brackets.
+func TestWord(t *testing.T) {
+	for _, tokens := range [][]string{{"[UNK]", "▁a", "b", "▁[unused0]"}, {"[UNK]", "a", "##b", "[unused0]"}} {
+		tk, _, err := build(t, tokens, map[int]tokenizer.TokenType{0: tokenizer.Control}, tokenizer.Config{})
+		require.NoError(t, err)
+		var words []string
+		for id := range uint32(tk.Len()) {
+			if word, is := tk.Word(id); is {
+				words = append(words, string(word))
+			}
+		}
+		require.Equal(t, []string{"a"}, words)
+	}
 }
 
 // TestIDsStayInTheCallersBuffer: room for as many ids as Count says is enough, though words begin with pieces before they

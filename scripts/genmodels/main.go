@@ -205,7 +205,7 @@ func (m *model) metadata(w *gguf.Writer, vocabulary []string) {
 	writeVocabulary(w, vocabulary)
 }
 
-// matrixTensor, vectorTensor: the shapes of the file's tensors and how their values are drawn.
+// tensorSpec is a tensor of the file and how its values are drawn.
 type tensorSpec struct {
 	name     string
 	shape    tensor.Shape
@@ -222,52 +222,64 @@ const (
 	mostlyQ80 = 7
 )
 
-// tensors lists a model's tensors in the converter's order.
-func (m *model) tensors(vocabulary int) (out []tensorSpec) {
-	kind := uint32(typeF32)
+// tensorList gathers a model's tensors in the converter's order.
+type tensorList struct {
+	*model
+	hidden, wide int64
+	typeID       uint32 // of matrices
+	all          []tensorSpec
+}
+
+func (l *tensorList) matrix(name string, rows, columns int64, std float64, typeID uint32) {
+	l.all = append(l.all, tensorSpec{name: name, shape: tensor.Shape{rows, columns}, typeID: typeID, std: std})
+}
+
+func (l *tensorList) vector(name string, n int64) {
+	l.all = append(l.all, tensorSpec{name: name, shape: tensor.Shape{n}, std: 0.05})
+}
+
+func (l *tensorList) norm(name string) {
+	l.vector(name+".bias", l.hidden)
+	l.all = append(l.all, tensorSpec{name: name + ".weight", shape: tensor.Shape{l.hidden}, std: 0.1, mean: 1, outliers: 3})
+}
+
+func (m *model) tensors(vocabulary int) []tensorSpec {
+	l := &tensorList{model: m, hidden: int64(m.hidden), wide: int64(m.wide), typeID: typeF32}
 	if m.quantised {
-		kind = typeQ80
+		l.typeID = typeQ80
 	}
-	h, wide := int64(m.hidden), int64(m.wide)
-	matrix := func(name string, rows, columns int64, std float64, typeID uint32) {
-		out = append(out, tensorSpec{name: name, shape: tensor.Shape{rows, columns}, typeID: typeID, std: std})
-	}
-	vector := func(name string, n int64) {
-		out = append(out, tensorSpec{name: name, shape: tensor.Shape{n}, std: 0.05})
-	}
-	norm := func(name string) {
-		vector(name+".bias", h)
-		out = append(out, tensorSpec{name: name + ".weight", shape: tensor.Shape{h}, std: 0.1, mean: 1, outliers: 3})
-	}
-	norm("token_embd_norm")
+	l.norm("token_embd_norm")
 	if m.arch == "bert" {
-		matrix("position_embd.weight", int64(m.context), h, 0.5, typeF32)
+		l.matrix("position_embd.weight", int64(m.context), l.hidden, 0.5, typeF32)
 	}
-	matrix("token_types.weight", 2, h, 0.3, typeF32)
-	matrix("token_embd.weight", int64(vocabulary), h, 1, kind)
-	a := 1 / sqrt(float64(h))
+	l.matrix("token_types.weight", 2, l.hidden, 0.3, typeF32)
+	l.matrix("token_embd.weight", int64(vocabulary), l.hidden, 1, l.typeID)
 	for i := range m.layers {
-		b := fmt.Sprintf("blk.%d.", i)
-		if m.arch == "bert" {
-			for _, part := range []string{"attn_q", "attn_k", "attn_v"} {
-				vector(b+part+".bias", h)
-				matrix(b+part+".weight", h, h, m.gains[0]*a, kind)
-			}
-			vector(b+"attn_output.bias", h)
-		} else {
-			matrix(b+"attn_qkv.weight", 3*h, h, m.gains[0]*a, kind)
-		}
-		matrix(b+"attn_output.weight", h, h, m.gains[1]*a, kind)
-		norm(b + "attn_output_norm")
-		if m.arch == "bert" {
-			vector(b+"ffn_up.bias", wide)
-			vector(b+"ffn_down.bias", h)
-		} else {
-			matrix(b+"ffn_gate.weight", wide, h, a, kind)
-		}
-		matrix(b+"ffn_up.weight", wide, h, a, kind)
-		matrix(b+"ffn_down.weight", h, wide, m.gains[2]/sqrt(float64(wide)), kind)
-		norm(b + "layer_output_norm")
+		l.layer(fmt.Sprintf("blk.%d.", i))
 	}
-	return out
+	return l.all
+}
+
+func (l *tensorList) layer(b string) {
+	h, wide, a := l.hidden, l.wide, 1/sqrt(float64(l.hidden))
+	if l.arch == "bert" {
+		for _, part := range []string{"attn_q", "attn_k", "attn_v"} {
+			l.vector(b+part+".bias", h)
+			l.matrix(b+part+".weight", h, h, l.gains[0]*a, l.typeID)
+		}
+		l.vector(b+"attn_output.bias", h)
+	} else {
+		l.matrix(b+"attn_qkv.weight", 3*h, h, l.gains[0]*a, l.typeID)
+	}
+	l.matrix(b+"attn_output.weight", h, h, l.gains[1]*a, l.typeID)
+	l.norm(b + "attn_output_norm")
+	if l.arch == "bert" {
+		l.vector(b+"ffn_up.bias", wide)
+		l.vector(b+"ffn_down.bias", h)
+	} else {
+		l.matrix(b+"ffn_gate.weight", wide, h, a, l.typeID)
+	}
+	l.matrix(b+"ffn_up.weight", wide, h, a, l.typeID)
+	l.matrix(b+"ffn_down.weight", h, wide, l.gains[2]/sqrt(float64(wide)), l.typeID)
+	l.norm(b + "layer_output_norm")
 }
