@@ -5,6 +5,7 @@ const { bundledModel } = require('./locate');
 const { GgufError, argumentError, callerStack, closedError } = require('./errors');
 const { CrashPrevention, MemoryGuard, memoryReport } = require('./memory');
 const { resolveModel } = require('./hub/resolve');
+const limits = require('./limits');
 const options = require('./options');
 const { checkSettings, outputs, quantizeRows } = require('./quantize');
 const { fitOneSlice, inSlices, mostQueued } = require('./slices');
@@ -16,9 +17,6 @@ const { fitOneSlice, inSlices, mostQueued } = require('./slices');
  * @import { Caller } from './errors'
  * @typedef {{ vectors: Numbers, scales?: number[], tokens?: number[], truncated?: number[] }} Slice
  */
-
-const defaultTextBytes = 1 << 20;
-const defaultQueuedTexts = 65536;
 
 const forgotten = closedWhenForgotten(Kind.close);
 
@@ -43,7 +41,7 @@ class Embedder extends EventEmitter {
   /** @param {Record<string, any>} checked */
   constructor(checked) {
     super();
-    this.#options = { maxTextBytes: defaultTextBytes, maxQueuedTexts: defaultQueuedTexts, ...checked };
+    this.#options = { maxTextBytes: limits.maxTextBytes, maxQueuedTexts: limits.maxQueuedTexts, ...checked };
     this.#callDefaults = Object.fromEntries(Object.keys(options.shared).flatMap((k) => (checked[k] === undefined ? [] : [[k, checked[k]]])));
     for (const event of ['heap-safe', 'heap-critical']) this.#watch.on(event, (report) => this.emit(event, report));
     forgotten.register(this, this.#state, this);

@@ -4,14 +4,12 @@ const v8 = require('node:v8');
 const { EventEmitter } = require('node:events');
 const { Kind, call, native } = require('./native');
 const { GgufError, argumentError } = require('./errors');
+const { defaultBudgetBytes, heapAllocationBytes } = require('./limits');
 
 /**
  * @import { MemoryReport } from './index.js'
  * @import { Core } from './native'
  */
-
-const heapAllocationBytes = 10485760; // limits.HeapAllocationBytes
-const defaultBudgetBytes = 2 * 1024 ** 3;
 
 /** Refuses single allocations on V8's heap over 10 MiB. */
 const MemoryGuard = Object.freeze({
