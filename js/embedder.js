@@ -1,5 +1,6 @@
 const { EventEmitter } = require('node:events');
-const { Kind, call, closeTarget, closedWhenForgotten, isLost, native, processCore } = require('./native');
+const { Kind } = require('./kinds');
+const { call, closeTarget, closedWhenForgotten, isLost, native, processCore } = require('./native');
 const { stoppedByThrow, unlessAborted } = require('./signals');
 const { bundledModel } = require('./locate');
 const { GgufError, argumentError, callerStack, closedError } = require('./errors');

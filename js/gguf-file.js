@@ -1,4 +1,5 @@
-const { Kind, call, closeTarget, closedWhenForgotten } = require('./native');
+const { Kind } = require('./kinds');
+const { call, closeTarget, closedWhenForgotten } = require('./native');
 const { closedError, argumentError } = require('./errors');
 const { resolveModel } = require('./hub/resolve');
 const options = require('./options');

@@ -2,7 +2,8 @@
 
 const v8 = require('node:v8');
 const { EventEmitter } = require('node:events');
-const { Kind, call, native } = require('./native');
+const { Kind } = require('./kinds');
+const { call, native } = require('./native');
 const { GgufError, argumentError } = require('./errors');
 const { defaultBudgetBytes, heapAllocationBytes } = require('./limits');
 
