@@ -20,8 +20,8 @@ const allFinite = (v) => v.every(Number.isFinite);
  */
 function quantize(vector, output, given) {
   if (!isFloat32Array(vector)) throw argumentError('vector', 'a Float32Array', vector);
-  if (output !== 'float32' && !(typeof output === 'string' && Object.hasOwn(outputs, output)))
-    throw argumentError('output', Object.keys(outputs).join(', '), output);
+  const known = options.callOptions.output;
+  if (!known.ok(output)) throw argumentError('output', known.expected, output);
   if (output !== 'float32' && outputs[output].finite && !allFinite(vector))
     throw argumentError('vector', `a Float32Array of finite values for output '${output}'`, vector);
   const settings = options.check(given, options.quantizeOptions, 'settings');
