@@ -10,6 +10,7 @@ const limits = require('./limits');
 const options = require('./options');
 const { checkSettings, outputs, quantizeRows } = require('./quantize');
 const { fitOneSlice, inSlices, mostQueued } = require('./slices');
+const { similarity } = require('./vectors');
 
 /**
  * @import { CallOptions, CosineVector, EmbedManyOptions, LoadOptions, LoadProgress, ModelInfo, Details } from './index.js'
@@ -320,30 +321,6 @@ function part({ scales, tokens, truncated }, vector, i) {
   return tokens && truncated ? { vector, tokens: tokens[i], truncated: truncated[i], ...(scales && { scale: scales[i] }) } : vector;
 }
 
-const cosineVector = 'a Float32Array, Float64Array or Int8Array';
-
-/** Codes with a zero elsewhere, and bits, have no meaningful cosine. @param {unknown} v @returns {v is CosineVector} */
-const isCosineVector = (v) => /^\[object (Float32|Float64|Int8)Array\]$/.test(Object.prototype.toString.call(v));
-
-/**
- * The cosine of two vectors of one length.
- * @param {CosineVector} a
- * @param {CosineVector} b
- */
-function similarity(a, b) {
-  if (!isCosineVector(a)) throw argumentError('a', cosineVector, a);
-  if (!isCosineVector(b) || a.length !== b.length) throw argumentError('b', `${cosineVector} of ${a.length} values`, b);
-  let dot = 0;
-  let aa = 0;
-  let bb = 0;
-  for (let i = 0; i < a.length; i++) {
-    dot += a[i] * b[i];
-    aa += a[i] * a[i];
-    bb += b[i] * b[i];
-  }
-  return aa === 0 || bb === 0 ? 0 : dot / Math.sqrt(aa * bb);
-}
-
 /**
  * An embedder; nothing is loaded before its first use.
  * @param {string | URL | LoadOptions} [given]
@@ -354,14 +331,4 @@ function loadEmbedder(given) {
   return new Embedder(checked);
 }
 
-/** The kernel sets of this processor. */
-function kernels() {
-  const { selected, sets } = native().kernels();
-  return {
-    selected: selected ?? '',
-    available: sets.filter((s) => s.needs === '').map((s) => s.name),
-    missing: sets.filter((s) => s.needs !== '').map((s) => ({ name: s.name, needs: s.needs.split(' ') })),
-  };
-}
-
-module.exports = { Embedder, loadEmbedder, kernels, similarity };
+module.exports = { Embedder, loadEmbedder };

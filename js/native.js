@@ -99,6 +99,16 @@ function native() {
   return a;
 }
 
+/** The kernel sets of this processor. */
+function kernels() {
+  const { selected, sets } = native().kernels();
+  return {
+    selected: selected ?? '',
+    available: sets.filter((s) => s.needs === '').map((s) => s.name),
+    missing: sets.filter((s) => s.needs !== '').map((s) => ({ name: s.name, needs: s.needs.split(' ') })),
+  };
+}
+
 /** @param {Target} target */
 const isLost = (target) => target.epoch !== target.core.epoch;
 
@@ -185,4 +195,4 @@ function closedWhenForgotten(kind) {
   });
 }
 
-module.exports = { call, closeTarget, closedWhenForgotten, isLost, native, processCore };
+module.exports = { call, closeTarget, closedWhenForgotten, isLost, kernels, native, processCore };
