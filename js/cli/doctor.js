@@ -17,10 +17,10 @@ function proc(file) {
   }
 }
 
-/** The features that kernel sets may need. */
+/** The processor's features of the families that kernel sets need. */
 function processorFeatures() {
   const flags = proc('/proc/cpuinfo').match(/^(?:flags|Features)\s*:(.*)$/m)?.[1] ?? '';
-  return flags.split(/\s+/).filter((f) => /^(avx|amx|fma|f16c|sse4_2|asimd|sve|i8mm|bf16)/.test(f));
+  return flags.split(/\s+/).filter((f) => /^(avx|amx|fma|f16c|asimd|i8mm)/.test(f));
 }
 
 /** Soft limits of the process. @returns {Record<string, string>} */
