@@ -315,4 +315,4 @@ class ProcessCore {
   }
 }
 
-module.exports = { ProcessCore };
+module.exports = { ProcessCore, counterNames };
