@@ -4,7 +4,7 @@ const { call, closeTarget, closedWhenForgotten, isLost, native, processCore } = 
 const { stoppedByThrow, unlessAborted } = require('./signals');
 const { bundledModel } = require('./locate');
 const { GgufError, argumentError, callerStack, closedError } = require('./errors');
-const { CrashPrevention, MemoryGuard, memoryReport } = require('./memory');
+const { CrashPrevention, MemoryGuard, reportOf } = require('./memory');
 const { resolveModel } = require('./hub/resolve');
 const limits = require('./limits');
 const options = require('./options');
@@ -285,7 +285,7 @@ class Embedder extends EventEmitter {
   }
 
   memory() {
-    return memoryReport(this.#core());
+    return reportOf(this.#core());
   }
 
   /** Rejects what is queued with ERR_CLOSED and waits for what runs. */

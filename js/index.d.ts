@@ -401,7 +401,7 @@ export class CrashPrevention {
   on(event: 'heap-safe' | 'heap-critical', listener: (report: HeapReport) => void): this;
 }
 
-/** The memory of the core in this process, and V8's. */
+/** The memory of the core, and V8's heap. */
 export function memoryReport(): MemoryReport;
 
 /** The kernel sets of this processor, best first; GGUF_STREAM_KERNELS in the environment forces one. */

@@ -94,8 +94,8 @@ class MemoryMonitor {
   }
 }
 
-/** @param {Pick<Core, 'counters'>} [core] @returns {MemoryReport} */
-function memoryReport(core = native()) {
+/** @param {Pick<Core, 'counters'>} core @returns {MemoryReport} */
+function reportOf(core) {
   const c = core.counters();
   const heap = v8.getHeapStatistics();
   const { weights, activations, staging, vocab, index, output } = c;
@@ -110,6 +110,8 @@ function memoryReport(core = native()) {
     v8: { used: heap.used_heap_size, limit: heap.heap_size_limit },
   };
 }
+
+const memoryReport = () => reportOf(native());
 
 const safeShare = 0.7;
 const criticalShare = 0.9;
@@ -156,4 +158,4 @@ class CrashPrevention extends EventEmitter {
   }
 }
 
-module.exports = { MemoryGuard, MemoryMonitor, CrashPrevention, memoryReport };
+module.exports = { MemoryGuard, MemoryMonitor, CrashPrevention, memoryReport, reportOf };

@@ -459,7 +459,8 @@ describe('memory', () => {
   });
 
   test('the monitor grants, refuses and takes back', () => {
-    const m = new MemoryMonitor(1000 + memoryReport().reserved);
+    const [{ reserved }] = [0].map(memoryReport); // it takes nothing, whatever it is given
+    const m = new MemoryMonitor(1000 + reserved);
     const release = m.tryAllocate(600);
     expect(m.canAllocate(401)).toBe(false);
     expect(() => m.tryAllocate(401)).toThrow(/401 bytes are needed, but only 400/);
