@@ -1,13 +1,16 @@
 package floors
 
 import (
+	"fmt"
 	"os"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"gguf-stream/device/cpu"
 	"gguf-stream/goloader/encoder"
+	"gguf-stream/goloader/limits"
 	"gguf-stream/goloader/quant"
 )
 
@@ -27,4 +30,21 @@ func TestReadmeListsWhatTheTablesHold(t *testing.T) {
 	for _, s := range cpu.Sets() {
 		require.Contains(t, readme, "`"+s.Name+"`")
 	}
+}
+
+// TestJavaScriptHasTheSameLimits: js/limits.js names no others.
+func TestJavaScriptHasTheSameLimits(t *testing.T) {
+	raw, err := os.ReadFile("js/limits.js")
+	require.NoError(t, err)
+	js := string(raw)
+	same := map[string]int64{
+		"maxTextBytes":        limits.MaxTextBytes,
+		"maxQueuedTexts":      limits.MaxQueuedTexts,
+		"heapAllocationBytes": limits.HeapAllocationBytes,
+		"defaultBudgetBytes":  limits.DefaultBudgetBytes,
+	}
+	for name, value := range same {
+		require.Contains(t, js, fmt.Sprintf("\n  %s: %d,", name, value))
+	}
+	require.Equal(t, len(same), strings.Count(js, "\n  "))
 }

@@ -1,13 +1,16 @@
 const { EventEmitter } = require('node:events');
-const { Kind, call, closeTarget, closedWhenForgotten, isLost, native, processCore } = require('./native');
+const { Kind } = require('./kinds');
+const { call, closeTarget, closedWhenForgotten, isLost, native, processCore } = require('./native');
 const { stoppedByThrow, unlessAborted } = require('./signals');
 const { bundledModel } = require('./locate');
 const { GgufError, argumentError, callerStack, closedError } = require('./errors');
-const { CrashPrevention, MemoryGuard, memoryReport } = require('./memory');
+const { CrashPrevention, MemoryGuard, reportOf } = require('./memory');
 const { resolveModel } = require('./hub/resolve');
+const limits = require('./limits');
 const options = require('./options');
 const { checkSettings, outputs, quantizeRows } = require('./quantize');
 const { fitOneSlice, inSlices, mostQueued } = require('./slices');
+const { similarity } = require('./vectors');
 
 /**
  * @import { CallOptions, CosineVector, EmbedManyOptions, LoadOptions, LoadProgress, ModelInfo, Details } from './index.js'
@@ -16,9 +19,6 @@ const { fitOneSlice, inSlices, mostQueued } = require('./slices');
  * @import { Caller } from './errors'
  * @typedef {{ vectors: Numbers, scales?: number[], tokens?: number[], truncated?: number[] }} Slice
  */
-
-const defaultTextBytes = 1 << 20;
-const defaultQueuedTexts = 65536;
 
 const forgotten = closedWhenForgotten(Kind.close);
 
@@ -43,7 +43,7 @@ class Embedder extends EventEmitter {
   /** @param {Record<string, any>} checked */
   constructor(checked) {
     super();
-    this.#options = { maxTextBytes: defaultTextBytes, maxQueuedTexts: defaultQueuedTexts, ...checked };
+    this.#options = { maxTextBytes: limits.maxTextBytes, maxQueuedTexts: limits.maxQueuedTexts, ...checked };
     this.#callDefaults = Object.fromEntries(Object.keys(options.shared).flatMap((k) => (checked[k] === undefined ? [] : [[k, checked[k]]])));
     for (const event of ['heap-safe', 'heap-critical']) this.#watch.on(event, (report) => this.emit(event, report));
     forgotten.register(this, this.#state, this);
@@ -285,7 +285,7 @@ class Embedder extends EventEmitter {
   }
 
   memory() {
-    return memoryReport(this.#core());
+    return reportOf(this.#core());
   }
 
   /** Rejects what is queued with ERR_CLOSED and waits for what runs. */
@@ -321,30 +321,6 @@ function part({ scales, tokens, truncated }, vector, i) {
   return tokens && truncated ? { vector, tokens: tokens[i], truncated: truncated[i], ...(scales && { scale: scales[i] }) } : vector;
 }
 
-const cosineVector = 'a Float32Array, Float64Array or Int8Array';
-
-/** Codes with a zero elsewhere, and bits, have no meaningful cosine. @param {unknown} v @returns {v is CosineVector} */
-const isCosineVector = (v) => /^\[object (Float32|Float64|Int8)Array\]$/.test(Object.prototype.toString.call(v));
-
-/**
- * The cosine of two vectors of one length.
- * @param {CosineVector} a
- * @param {CosineVector} b
- */
-function similarity(a, b) {
-  if (!isCosineVector(a)) throw argumentError('a', cosineVector, a);
-  if (!isCosineVector(b) || a.length !== b.length) throw argumentError('b', `${cosineVector} of ${a.length} values`, b);
-  let dot = 0;
-  let aa = 0;
-  let bb = 0;
-  for (let i = 0; i < a.length; i++) {
-    dot += a[i] * b[i];
-    aa += a[i] * a[i];
-    bb += b[i] * b[i];
-  }
-  return aa === 0 || bb === 0 ? 0 : dot / Math.sqrt(aa * bb);
-}
-
 /**
  * An embedder; nothing is loaded before its first use.
  * @param {string | URL | LoadOptions} [given]
@@ -355,14 +331,4 @@ function loadEmbedder(given) {
   return new Embedder(checked);
 }
 
-/** The kernel sets of this processor. */
-function kernels() {
-  const { selected, sets } = native().kernels();
-  return {
-    selected: selected ?? '',
-    available: sets.filter((s) => s.needs === '').map((s) => s.name),
-    missing: sets.filter((s) => s.needs !== '').map((s) => ({ name: s.name, needs: s.needs.split(' ') })),
-  };
-}
-
-module.exports = { Embedder, loadEmbedder, kernels, similarity };
+module.exports = { Embedder, loadEmbedder };

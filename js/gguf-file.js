@@ -1,4 +1,5 @@
-const { Kind, call, closeTarget, closedWhenForgotten } = require('./native');
+const { Kind } = require('./kinds');
+const { call, closeTarget, closedWhenForgotten } = require('./native');
 const { closedError, argumentError } = require('./errors');
 const { resolveModel } = require('./hub/resolve');
 const options = require('./options');
@@ -24,12 +25,10 @@ function decode(type, value) {
 
 /** An array in the file: its elements are read when asked for. */
 class MetadataArray {
-  #file;
-  #key;
-  /** @param {GgufFile} file @param {string} key @param {string} elementType @param {number} length */
-  constructor(file, key, elementType, length) {
-    this.#file = file;
-    this.#key = key;
+  #read;
+  /** @param {(from: number, count: number) => Promise<any[]>} read @param {string} elementType @param {number} length */
+  constructor(read, elementType, length) {
+    this.#read = read;
     this.elementType = elementType;
     this.length = length;
   }
@@ -45,7 +44,7 @@ class MetadataArray {
     /** @type {any[]} */
     const out = [];
     for (let at = start; at < Math.min(end, this.length); ) {
-      const { values } = await this.#file._metadata({ key: this.#key, from: at, count: Math.min(page, Math.min(end, this.length) - at) });
+      const values = await this.#read(at, Math.min(page, Math.min(end, this.length) - at));
       for (const v of values) out.push(decode(this.elementType, v));
       at += values.length;
     }
@@ -83,25 +82,28 @@ class GgufFile {
   }
 
   /** @param {object} request */
-  async _metadata(request) {
+  async #metadata(request) {
     return (await this.#job(Kind.fileMetadata, request)).reply;
   }
 
   /** @param {string} key @param {{ type: string, value?: any, elementType?: string, length?: number }} v @returns {MetadataValue} */
   #value(key, v) {
-    return v.type === 'array' ? new MetadataArray(this, key, v.elementType ?? '', v.length ?? 0) : decode(v.type, v.value);
+    if (v.type !== 'array') return decode(v.type, v.value);
+    /** @param {number} from @param {number} count */
+    const read = async (from, count) => (await this.#metadata({ key, from, count })).values;
+    return new MetadataArray(read, v.elementType ?? '', v.length ?? 0);
   }
 
   /** @param {string} key @returns {Promise<MetadataValue | undefined>} */
   async get(key) {
     if (typeof key !== 'string' || key === '') throw argumentError('key', 'a metadata key', key);
-    const { found, value } = await this._metadata({ key });
+    const { found, value } = await this.#metadata({ key });
     return found ? this.#value(key, value) : undefined;
   }
 
   async *[Symbol.asyncIterator]() {
     for (let at = 0; at < this.info.pairs; ) {
-      const { pairs } = await this._metadata({ from: at, count: page });
+      const { pairs } = await this.#metadata({ from: at, count: page });
       for (const { key, value } of pairs) yield/** @type {[string, MetadataValue]} */ ([key, this.#value(key, value)]);
       at += pairs.length;
     }
@@ -168,4 +170,4 @@ async function openGguf(file, given) {
   return new GgufFile(/** @type {Target} */ (target), reply.info, signal);
 }
 
-module.exports = { GgufFile, MetadataArray, openGguf };
+module.exports = { GgufFile, openGguf };

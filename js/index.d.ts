@@ -62,6 +62,7 @@ export interface LoadOptions extends TextOptions {
   precision?: 'exact' | 'fast';
   /** Most threads of a call. Default: the usable cores. */
   threads?: number;
+  /** Where the model runs. 'auto' (default) is 'cpu': there is no other yet. */
   device?: 'auto' | 'cpu';
   /**
    * 'process': the core runs in a child process (one a thread of JavaScript's), started by the first call. The same vectors; a
@@ -129,6 +130,7 @@ export interface CallOptions extends TextOptions {
   bitOrder?: 'msb' | 'lsb';
   /** Give {@link Details} instead of bare vectors. */
   details?: boolean;
+  /** Ends the call, which rejects with the signal's reason. */
   signal?: AbortSignal;
 }
 
@@ -142,6 +144,7 @@ export interface EmbedManyOptions extends Omit<CallOptions, 'output'> {
   matrix?: boolean;
 }
 
+/** As in {@link TextOptions}; maxTokens is not taken over from {@link loadEmbedder}. */
 export interface TokenizeOptions {
   parseSpecial?: boolean;
   task?: string;
@@ -160,6 +163,7 @@ export interface Details<V = Float32Array> {
   scale?: number;
 }
 
+/** What is known of a loaded model. Sizes are bytes: of the file, of its tensors in it, and of the weights in memory. */
 export interface ModelInfo {
   readonly architecture: string;
   readonly name: string;
@@ -172,6 +176,7 @@ export interface ModelInfo {
   readonly heads: number;
   readonly feedForwardSize: number;
   readonly contextLength: number;
+  /** Tokens of a text above which it is cut. */
   readonly maxTokens: number;
   readonly vocabularySize: number;
   readonly parameters: number;
@@ -179,8 +184,11 @@ export interface ModelInfo {
   readonly precision: 'exact' | 'fast';
   readonly device: string;
   readonly kernels: string;
+  /** The model's name among those whose prefixes and dimensions are known here; '' if it is none of them. */
   readonly family: string;
+  /** What the option `task` puts in front of a text, by task. */
   readonly prefixes: Readonly<Record<string, string>>;
+  /** Sizes of vectors that the model was trained for (Matryoshka), for the option `dimensions`; none if it was not. */
   readonly dimensions: readonly number[];
   /** Bytes in the file by tensor type. */
   readonly tensorTypes: Readonly<Record<string, number>>;
@@ -192,8 +200,11 @@ export interface MemoryReport {
   /** Off-heap bytes by purpose. */
   purposes: { weights: number; activations: number; staging: number; vocab: number; index: number; output: number };
   total: number;
+  /** Live pieces of off-heap memory. */
   regions: number;
+  /** Bytes that are granted at most, where {@link LoadOptions.memoryLimit} does not say otherwise. */
   budget: number;
+  /** Bytes granted now. */
   reserved: number;
   /** Bytes of the core's own heap as of the last load. */
   goHeap: number;
@@ -202,6 +213,7 @@ export interface MemoryReport {
   v8: { used: number; limit: number };
 }
 
+/** V8's heap in bytes. */
 export interface HeapReport {
   used: number;
   limit: number;
@@ -212,12 +224,14 @@ export class Embedder {
   private constructor();
   /** Loads now. A failed load may be tried again. */
   ready(): Promise<this>;
+  /** The vector of a text. '' is a text, too. */
   embed<O extends VectorOutput = 'float32'>(text: string, options: CallOptions & { output?: O; details: true }): Promise<Details<VectorTypes[O]>>;
   embed<O extends VectorOutput = 'float32'>(text: string, options?: CallOptions & { output?: O; details?: false }): Promise<VectorTypes[O]>;
   embed<O extends VectorOutput = 'float32'>(
     text: string,
     options: CallOptions & { output?: O },
   ): Promise<VectorTypes[O] | Details<VectorTypes[O]>>;
+  /** The vectors of texts, in their order; how many there are does not matter, batches are made inside. */
   embedMany(texts: readonly string[], options: EmbedManyOptions & { output: 'matrix' }): Promise<Floats>;
   embedMany<O extends keyof ManyTypes = 'float32'>(
     texts: readonly string[],
@@ -250,11 +264,13 @@ export class Embedder {
   ): AsyncGenerator<VectorTypes[O] | Details<VectorTypes[O]>>;
   /** Token ids of the text as it is embedded, prefix and special ones included, but not cut unless maxTokens says so. */
   tokenize(text: string, options?: TokenizeOptions): Promise<ReturnType<Uint32ArrayConstructor['from']>>;
+  /** How many ids tokenize would give, without making them. */
   countTokens(text: string, options?: TokenizeOptions): Promise<number>;
   /** The cosine of two vectors, see {@link similarity}. */
   similarity(a: CosineVector, b: CosineVector): number;
   /** Undefined before the model is loaded. */
   readonly info: ModelInfo | undefined;
+  /** The memory of the core that this embedder uses: of all its models, in this process or in its child. */
   memory(): MemoryReport;
   on(event: 'heap-safe' | 'heap-critical', listener: (report: HeapReport) => void): this;
   on(event: 'progress', listener: (progress: LoadProgress) => void): this;
@@ -294,6 +310,7 @@ export interface MetadataArray extends AsyncIterable<any> {
   slice(start?: number, end?: number): Promise<any[]>;
 }
 
+/** What the header says. fileBytes and tensors of a split file are of all its parts. */
 export interface GgufFileInfo {
   readonly path: string;
   readonly version: number;
@@ -316,6 +333,7 @@ export interface TensorInfo {
   part: number;
 }
 
+/** Bytes that loading a file as a model would take. */
 export interface MemoryPlan {
   architecture: string;
   weights: number;
@@ -323,8 +341,11 @@ export interface MemoryPlan {
   vocab: number;
   total: number;
   available: number;
+  /** Whether the total is available now. */
   fits: boolean;
+  /** In the file. */
   tensorBytes: number;
+  /** Of tensorBytes, by tensor type. */
   types: Record<string, number>;
 }
 
@@ -341,11 +362,14 @@ export interface TensorChunk {
 export class GgufFile implements AsyncIterable<[string, MetadataValue]> {
   private constructor();
   readonly info: GgufFileInfo;
+  /** The value of a metadata key, undefined if the file has none. */
   get(key: string): Promise<MetadataValue | undefined>;
   [Symbol.asyncIterator](): AsyncIterator<[string, MetadataValue]>;
+  /** All tensors, of all parts. */
   tensors(): Promise<TensorInfo[]>;
   /** What loading the file as a model would need, from the header alone. */
   plan(options?: { precision?: 'exact' | 'fast' }): Promise<MemoryPlan>;
+  /** A tensor as the file has it, piece by piece. */
   chunks(name: string): AsyncGenerator<TensorChunk>;
   /** The tensor as float32, over memory outside V8's heap (see {@link EmbedManyOptions.matrix}). */
   load(name: string): Promise<Floats>;
@@ -377,9 +401,11 @@ export class CrashPrevention {
   on(event: 'heap-safe' | 'heap-critical', listener: (report: HeapReport) => void): this;
 }
 
+/** The memory of the core, and V8's heap. */
 export function memoryReport(): MemoryReport;
 
 /** The kernel sets of this processor, best first; GGUF_STREAM_KERNELS in the environment forces one. */
 export function kernels(): { selected: string; available: string[]; missing: { name: string; needs: string[] }[] };
 
+/** The package's. */
 export const version: string;

@@ -1,10 +1,11 @@
 // Nothing native is loaded here: require is free, the first use loads.
 
-const { Embedder, loadEmbedder, kernels, similarity } = require('./embedder');
+const { Embedder, loadEmbedder } = require('./embedder');
 const { GgufFile, openGguf } = require('./gguf-file');
 const { GgufError } = require('./errors');
 const { MemoryGuard, MemoryMonitor, CrashPrevention, memoryReport } = require('./memory');
-const { quantize, calibrate } = require('./vectors');
+const { kernels } = require('./native');
+const { quantize, calibrate, similarity } = require('./vectors');
 const { version } = require('../package.json');
 
 module.exports = {

@@ -2,16 +2,15 @@
 
 const v8 = require('node:v8');
 const { EventEmitter } = require('node:events');
-const { Kind, call, native } = require('./native');
+const { Kind } = require('./kinds');
+const { call, native } = require('./native');
 const { GgufError, argumentError } = require('./errors');
+const { defaultBudgetBytes, heapAllocationBytes } = require('./limits');
 
 /**
  * @import { MemoryReport } from './index.js'
  * @import { Core } from './native'
  */
-
-const heapAllocationBytes = 10485760; // limits.HeapAllocationBytes
-const defaultBudgetBytes = 2 * 1024 ** 3;
 
 /** Refuses single allocations on V8's heap over 10 MiB. */
 const MemoryGuard = Object.freeze({
@@ -95,8 +94,8 @@ class MemoryMonitor {
   }
 }
 
-/** @param {Pick<Core, 'counters'>} [core] @returns {MemoryReport} */
-function memoryReport(core = native()) {
+/** @param {Pick<Core, 'counters'>} core @returns {MemoryReport} */
+function reportOf(core) {
   const c = core.counters();
   const heap = v8.getHeapStatistics();
   const { weights, activations, staging, vocab, index, output } = c;
@@ -111,6 +110,8 @@ function memoryReport(core = native()) {
     v8: { used: heap.used_heap_size, limit: heap.heap_size_limit },
   };
 }
+
+const memoryReport = () => reportOf(native());
 
 const safeShare = 0.7;
 const criticalShare = 0.9;
@@ -157,4 +158,4 @@ class CrashPrevention extends EventEmitter {
   }
 }
 
-module.exports = { MemoryGuard, MemoryMonitor, CrashPrevention, memoryReport };
+module.exports = { MemoryGuard, MemoryMonitor, CrashPrevention, memoryReport, reportOf };

@@ -4,6 +4,7 @@
 const path = require('node:path');
 const { isMainThread } = require('node:worker_threads');
 const { platforms, libc } = require('./platforms');
+const { Kind } = require('./kinds');
 const { nativeFiles, notInstalled, ifBundled } = require('./locate');
 const { onAbort } = require('./signals');
 const { GgufError, fromNative, callerStack, lostError } = require('./errors');
@@ -26,27 +27,6 @@ const { GgufError, fromNative, callerStack, lostError } = require('./errors');
  * @property {(bytes: number, limit: number) => boolean} reserve
  * @property {(bytes: number) => void} unreserve
  */
-
-/** gs_job_kind */
-const Kind = Object.freeze({
-  open: 1,
-  embed: 2,
-  tokenize: 3,
-  close: 4,
-  fileOpen: 5,
-  fileMetadata: 6,
-  fileTensors: 7,
-  filePlan: 8,
-  fileChunk: 9,
-  fileLoad: 10,
-  fileClose: 11,
-  collect: 12,
-  output: 13,
-  look: 14,
-  verify: 16,
-  diagnose: 17,
-  peak: 18,
-});
 
 /** What closes the handle of a job that opens. @type {Readonly<Record<number, number>>} */
 const closers = Object.freeze({ [Kind.open]: Kind.close, [Kind.fileOpen]: Kind.fileClose });
@@ -117,6 +97,16 @@ function native() {
   }
   addon = a;
   return a;
+}
+
+/** The kernel sets of this processor. */
+function kernels() {
+  const { selected, sets } = native().kernels();
+  return {
+    selected: selected ?? '',
+    available: sets.filter((s) => s.needs === '').map((s) => s.name),
+    missing: sets.filter((s) => s.needs !== '').map((s) => ({ name: s.name, needs: s.needs.split(' ') })),
+  };
 }
 
 /** @param {Target} target */
@@ -205,4 +195,4 @@ function closedWhenForgotten(kind) {
   });
 }
 
-module.exports = { Kind, call, closeTarget, closedWhenForgotten, isLost, native, processCore };
+module.exports = { call, closeTarget, closedWhenForgotten, isLost, kernels, native, processCore };

@@ -2,6 +2,7 @@
 
 const { fileURLToPath } = require('node:url');
 const { argumentError, GgufError } = require('./errors');
+const { maxQueuedTexts } = require('./limits');
 const { isFloat32Array, outputs } = require('./quantize');
 
 /**
@@ -48,7 +49,7 @@ const loadOptions = {
   memoryLimit: integer(1, Number.MAX_SAFE_INTEGER),
   pooling: oneOf('mean', 'cls', 'last'),
   maxTextBytes: integer(1, 1 << 30),
-  maxQueuedTexts: integer(1, 65536), // the core's own bound of a model's queue
+  maxQueuedTexts: integer(1, maxQueuedTexts),
   signal,
   onProgress: callback,
   ...shared,

@@ -19,7 +19,7 @@
 
 const { spawn, spawnSync } = require('node:child_process');
 const { GgufError } = require('./errors');
-const { Kind } = require('./native');
+const { Kind } = require('./kinds');
 
 /**
  * @import { Core } from './native'
@@ -315,4 +315,4 @@ class ProcessCore {
   }
 }
 
-module.exports = { ProcessCore };
+module.exports = { ProcessCore, counterNames };

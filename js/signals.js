@@ -1,4 +1,6 @@
-// One listener a signal, however many calls it is given to: Node warns on stderr from the eleventh on.
+// Waiting that a signal ends. One listener a signal, however many calls it is given to: Node warns on stderr from the eleventh on.
+
+const { setTimeout: delay } = require('node:timers/promises');
 
 /** What to do when a signal aborts. @type {WeakMap<AbortSignal, Set<() => void>>} */
 const waiting = new WeakMap();
@@ -47,6 +49,11 @@ function unlessAborted(promise, signal) {
   });
 }
 
+/** Rejects with the signal's reason, as all our calls do. @param {number} ms @param {AbortSignal} signal */
+async function pause(ms, signal) {
+  await delay(ms, undefined, { signal }).catch(() => signal.throwIfAborted());
+}
+
 /**
  * A listener that hears no more once it has thrown; the signal aborts with what it threw.
  * @template T
@@ -68,4 +75,4 @@ function stoppedByThrow(listener) {
   };
 }
 
-module.exports = { onAbort, stoppedByThrow, unlessAborted };
+module.exports = { onAbort, pause, stoppedByThrow, unlessAborted };

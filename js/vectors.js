@@ -1,11 +1,11 @@
-// Vectors at hand as small numbers, with the checks that calls have of their options.
+// Vectors at hand: as small numbers, with the checks that calls have of their options, and their cosine.
 
 const { argumentError } = require('./errors');
 const options = require('./options');
 const { checkSettings, isFloat32Array, outputs, quantizeRows } = require('./quantize');
 
 /**
- * @import { VectorOutput } from './index.js'
+ * @import { CosineVector, VectorOutput } from './index.js'
  * @import { Settings } from './quantize'
  */
 
@@ -20,8 +20,8 @@ const allFinite = (v) => v.every(Number.isFinite);
  */
 function quantize(vector, output, given) {
   if (!isFloat32Array(vector)) throw argumentError('vector', 'a Float32Array', vector);
-  if (output !== 'float32' && !(typeof output === 'string' && Object.hasOwn(outputs, output)))
-    throw argumentError('output', Object.keys(outputs).join(', '), output);
+  const known = options.callOptions.output;
+  if (!known.ok(output)) throw argumentError('output', known.expected, output);
   if (output !== 'float32' && outputs[output].finite && !allFinite(vector))
     throw argumentError('vector', `a Float32Array of finite values for output '${output}'`, vector);
   const settings = options.check(given, options.quantizeOptions, 'settings');
@@ -53,4 +53,28 @@ function calibrate(vectors) {
   return ranges;
 }
 
-module.exports = { quantize, calibrate };
+const cosineVector = 'a Float32Array, Float64Array or Int8Array';
+
+/** Codes with a zero elsewhere, and bits, have no meaningful cosine. @param {unknown} v @returns {v is CosineVector} */
+const isCosineVector = (v) => /^\[object (Float32|Float64|Int8)Array\]$/.test(Object.prototype.toString.call(v));
+
+/**
+ * The cosine of two vectors of one length.
+ * @param {CosineVector} a
+ * @param {CosineVector} b
+ */
+function similarity(a, b) {
+  if (!isCosineVector(a)) throw argumentError('a', cosineVector, a);
+  if (!isCosineVector(b) || a.length !== b.length) throw argumentError('b', `${cosineVector} of ${a.length} values`, b);
+  let dot = 0;
+  let aa = 0;
+  let bb = 0;
+  for (let i = 0; i < a.length; i++) {
+    dot += a[i] * b[i];
+    aa += a[i] * a[i];
+    bb += b[i] * b[i];
+  }
+  return aa === 0 || bb === 0 ? 0 : dot / Math.sqrt(aa * bb);
+}
+
+module.exports = { quantize, calibrate, similarity };

@@ -117,9 +117,15 @@ describe('embed', () => {
 
   test('a text of 64 MiB is refused at once', async () => {
     const text = 'x'.repeat(64 << 20);
-    const start = performance.now();
+    const measure = jest.spyOn(Buffer, 'byteLength');
+    let turned = false;
+    setImmediate(() => {
+      turned = true;
+    });
     await expect(embedder.embed(text)).rejects.toMatchObject({ code: 'ERR_ARGUMENT' });
-    expect(performance.now() - start).toBeLessThan(50);
+    expect(turned).toBe(false);
+    expect(measure).not.toHaveBeenCalled(); // that takes time itself
+    measure.mockRestore();
   });
 
   test('errors carry the stack of the call, a getter that throws is heard', async () => {
@@ -156,9 +162,10 @@ describe('embed', () => {
   test('lone surrogates become U+FFFD; empty lists and texts are fine', async () => {
     expect(await embedder.embed('a\ud800b')).toEqual(await embedder.embed('a\ufffdb'));
     expect(await embedder.embedMany([])).toEqual([]);
-    const start = performance.now(); // a list of holes is refused without its copy, which took seconds
-    await expect(embedder.embedMany(new Array(1e8), { matrix: true })).rejects.toMatchObject({ code: 'ERR_ARGUMENT', field: 'texts[0]' });
-    expect(performance.now() - start).toBeLessThan(1000);
+    const holes = new Array(1e6); // refused without their copy: of 1e8 it takes seconds
+    const copy = jest.spyOn(holes, Symbol.iterator);
+    await expect(embedder.embedMany(holes, { matrix: true })).rejects.toMatchObject({ code: 'ERR_ARGUMENT', field: 'texts[0]' });
+    expect(copy).not.toHaveBeenCalled();
     class Odd extends Array {
       slice() {
         return /** @type {any} */ (undefined);
@@ -452,7 +459,8 @@ describe('memory', () => {
   });
 
   test('the monitor grants, refuses and takes back', () => {
-    const m = new MemoryMonitor(1000 + memoryReport().reserved);
+    const [{ reserved }] = [0].map(memoryReport); // it takes nothing, whatever it is given
+    const m = new MemoryMonitor(1000 + reserved);
     const release = m.tryAllocate(600);
     expect(m.canAllocate(401)).toBe(false);
     expect(() => m.tryAllocate(401)).toThrow(/401 bytes are needed, but only 400/);

@@ -7,10 +7,6 @@ const path = require('node:path');
 const root = path.join(__dirname, '..');
 const large = path.join(__dirname, 'models', 'nomic-synthetic.Q8_0.gguf');
 
-beforeAll(() => {
-  execFileSync('go', ['run', './scripts/genmodels', 'nomic-synthetic.Q8_0'], { cwd: root });
-}, 240000);
-
 /** @typedef {{ max: number, p99: number }} Delays in ms of one run */
 
 /** @param {Delays} d */

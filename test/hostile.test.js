@@ -18,7 +18,7 @@ afterAll(() => fs.rmSync(folder, { recursive: true }));
 /** @param {any} r */
 const title = (r) => /** @type {const} */ ([`${r.section}: ${r.name}`, r]);
 
-test('there are 150 malformed files and more, and the process that read them all still embeds', () => {
+test('there are 500 malformed files and more, and the process that read them all still embeds', () => {
   expect(refused.length).toBeGreaterThanOrEqual(500);
   expect(alive).toBe(true);
 });

@@ -110,7 +110,8 @@ test('a child that dies: calls under way reject, the next one starts another wit
 test('closing an embedder whose child has died', async () => {
   const e = await loadEmbedder({ isolation: 'process' }).ready();
   process.kill(cores()[0], 'SIGKILL');
-  await e.close();
+  await expect(e.close()).resolves.toBeUndefined();
+  await expect(e.embed('x')).rejects.toMatchObject({ code: 'ERR_CLOSED' });
 });
 
 test('no orphan: the parent is killed, ends, exits; a worker is terminated', async () => {

@@ -3,7 +3,10 @@ package errs
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -30,6 +33,27 @@ func TestDocumentsListEveryCode(t *testing.T) {
 		require.Contains(t, string(types), "'"+string(r.Code)+"'")
 	}
 	require.Equal(t, len(Table), strings.Count(string(types), "'ERR_"), "index.d.ts lists no other codes")
+}
+
+// TestJavaScriptAndTheAddonStateTheSameKinds: the errors that they make themselves name code and kind.
+func TestJavaScriptAndTheAddonStateTheSameKinds(t *testing.T) {
+	pair := regexp.MustCompile(`['"](ERR_[A-Z_]+)['"][^'"]{1,60}['"]([a-z]+)['"]`)
+	found := 0
+	for _, folder := range []string{"../../js", "../../addon"} {
+		err := filepath.WalkDir(folder, func(path string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() || filepath.Ext(path) == ".ts" {
+				return err
+			}
+			source, err := os.ReadFile(path)
+			for _, m := range pair.FindAllSubmatch(source, -1) {
+				found++
+				require.Equal(t, New(Code(m[1]), "", "").Kind(), Kind(m[2]), "%s: %s", path, m[1])
+			}
+			return err
+		})
+		require.NoError(t, err)
+	}
+	require.GreaterOrEqual(t, found, 20)
 }
 
 func TestKindsAndCauses(t *testing.T) {

@@ -1,6 +1,7 @@
 // The sections of a report in their order: how each is measured and how it is shown.
 
-const { Kind, call, closeTarget, native } = require('../native');
+const { Kind } = require('../kinds');
+const { call, closeTarget, native } = require('../native');
 const { megabytes } = require('../cli/common');
 const { latency, loopDelay, throughput, workloads } = require('./measure');
 const { start } = require('./start');

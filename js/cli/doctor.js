@@ -2,7 +2,8 @@ const fs = require('node:fs');
 const os = require('node:os');
 const v8 = require('node:v8');
 const { version } = require('../index');
-const { Kind, call } = require('../native');
+const { Kind } = require('../kinds');
+const { call } = require('../native');
 const { nativeFiles } = require('../locate');
 const { libc, reportHeader } = require('../platforms');
 const { common, megabytes, print } = require('./common');
@@ -16,10 +17,10 @@ function proc(file) {
   }
 }
 
-/** The features that kernel sets may need. */
+/** The processor's features of the families that kernel sets need. */
 function processorFeatures() {
   const flags = proc('/proc/cpuinfo').match(/^(?:flags|Features)\s*:(.*)$/m)?.[1] ?? '';
-  return flags.split(/\s+/).filter((f) => /^(avx|amx|fma|f16c|sse4_2|asimd|sve|i8mm|bf16)/.test(f));
+  return flags.split(/\s+/).filter((f) => /^(avx|amx|fma|f16c|asimd|i8mm)/.test(f));
 }
 
 /** Soft limits of the process. @returns {Record<string, string>} */

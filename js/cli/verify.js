@@ -1,4 +1,5 @@
-const { Kind, call } = require('../native');
+const { Kind } = require('../kinds');
+const { call } = require('../native');
 const { bundledModel } = require('../locate');
 const { resolveModel } = require('../hub/resolve');
 const { common, print } = require('./common');

@@ -127,4 +127,4 @@ async function showAs(blob, file) {
   }
 }
 
-module.exports = { cacheFolder, cachedModels, cachedPath, commitForm, exists, home, removeModel, repoFolder, showAs, sizeOf, textOf, writeWhole };
+module.exports = { cacheFolder, cachedModels, cachedPath, commitForm, home, removeModel, repoFolder, showAs, sizeOf, textOf, writeWhole };

@@ -6,10 +6,10 @@ const crypto = require('node:crypto');
 const fs = require('node:fs/promises');
 const path = require('node:path');
 const { GgufError } = require('../errors');
-const { stoppedByThrow } = require('../signals');
+const { pause, stoppedByThrow } = require('../signals');
 const { cacheFolder, cachedModels, cachedPath, commitForm, repoFolder, showAs, sizeOf, writeWhole } = require('./cache');
 const { client, endpoint, hubFetch, isOffline, timeoutMs } = require('./client');
-const { pause, withLock } = require('./lock');
+const { withLock } = require('./lock');
 const { choose, isInside, nameError, partsOf } = require('./reference');
 
 /**

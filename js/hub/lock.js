@@ -6,16 +6,11 @@
 const fs = require('node:fs/promises');
 const os = require('node:os');
 const path = require('node:path');
-const { setTimeout: delay } = require('node:timers/promises');
+const { pause } = require('../signals');
 
 const touchMs = 5000;
 const staleMs = 30000;
 const pollMs = 200;
-
-/** Rejects with the signal's reason, as all our calls do. @param {number} ms @param {AbortSignal} signal */
-async function pause(ms, signal) {
-  await delay(ms, undefined, { signal }).catch(() => signal.throwIfAborted());
-}
 
 /** @param {number} pid */
 function isAlive(pid) {
@@ -73,4 +68,4 @@ async function withLock(file, signal, work) {
   }
 }
 
-module.exports = { pause, withLock };
+module.exports = { withLock };

@@ -6,9 +6,6 @@ const path = require('node:path');
 const { child, expectOk, root } = require('./child');
 
 const large = path.join(root, 'test', 'models', 'nomic-synthetic.Q8_0.gguf');
-beforeAll(() => {
-  execFileSync('go', ['run', './scripts/genmodels', 'nomic-synthetic.Q8_0'], { cwd: root });
-}, 240000);
 
 const embedOnce = `g.loadEmbedder().embed('x').then((v) => console.log(v.length), (e) => console.log(e.code)).then(() => process.exit(0));`;
 const refusals = ['ERR_NATIVE_LOAD', 'ERR_MEMORY_LIMIT', 'ERR_MEMORY_ALLOCATION'];
