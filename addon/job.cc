@@ -68,6 +68,7 @@ void release(Call *c) {
   if (c->references.fetch_sub(1) != 1) return;
   free(const_cast<char *>(c->job.request));
   free(const_cast<char *>(c->job.texts));
+  core()->countTexts(-static_cast<int64_t>(c->job.texts_size));
   free(const_cast<uint64_t *>(c->job.text_ends));
   core()->replyFree(c->job.reply);
   core()->outputFree(c->job.output.data, c->job.output.size);
@@ -287,6 +288,7 @@ bool copyTexts(napi_env env, napi_value array, gs_job *job) {
     ends[i] = used;
   }
   job->texts_size = used;
+  core()->countTexts(static_cast<int64_t>(used));
   return true;
 }
 

@@ -44,7 +44,8 @@ bool openLibrary(Core *c, gs_error *error) {
          symbol(l, "gs_output_free", &c->outputFree, error) &&
          symbol(l, "gs_reply_free", &c->replyFree, error) &&
          symbol(l, "gs_reserve", &c->reserve, error) &&
-         symbol(l, "gs_unreserve", &c->unreserve, error);
+         symbol(l, "gs_unreserve", &c->unreserve, error) &&
+         symbol(l, "gs_count_texts", &c->countTexts, error);
 }
 
 void loadThread(void *arg) {

@@ -14,6 +14,7 @@ struct Core {
   decltype(&gs_reply_free) replyFree;
   decltype(&gs_reserve) reserve;
   decltype(&gs_unreserve) unreserve;
+  decltype(&gs_count_texts) countTexts;
 };
 
 // The loaded core, or null before loadCore succeeded. Any thread.

@@ -152,6 +152,8 @@ GS_API void gs_reply_free(char *reply);
  * gives them back. */
 GS_API int32_t gs_reserve(int64_t bytes, int64_t limit);
 GS_API void gs_unreserve(int64_t bytes);
+/* Counts bytes of texts that the submitter holds for jobs as `staging`; negative ones are gone. */
+GS_API void gs_count_texts(int64_t bytes);
 
 #ifdef __cplusplus
 }

@@ -111,7 +111,7 @@ func (e *Embedder) finishing(o *CallOptions) (encoder.Finishing, error) {
 
 // Tokenize gives the ids of all texts, one text's after another's, and how many each has. They are counted first, so that
 // the caller brings the memory for them; without allocate they are counted alone.
-func (e *Embedder) Tokenize(texts [][]byte, o CallOptions, allocate func(ids int64) ([]uint32, error)) (ids []uint32, counts []int, err error) {
+func (e *Embedder) Tokenize(texts [][]byte, o CallOptions, cancelled *atomic.Uint32, allocate func(ids int64) ([]uint32, error)) (ids []uint32, counts []int, err error) {
 	if err := e.enter(); err != nil {
 		return nil, nil, err
 	}
@@ -121,6 +121,7 @@ func (e *Embedder) Tokenize(texts [][]byte, o CallOptions, allocate func(ids int
 		return nil, nil, err
 	}
 	options, s, j := e.tokenOptions(&o), new(tokenizer.Scratch), joiner{ledger: e.runtime.ledger}
+	options.Cancelled = cancelled
 	options.MaxTokens = o.MaxTokens // tokens of the text itself, unless asked to cut
 	defer j.free()
 	if counts, err = memory.MakeSlice[int](int64(len(texts))); err != nil {

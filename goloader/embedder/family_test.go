@@ -63,7 +63,7 @@ func TestTasksAddTheFamilysPrefix(t *testing.T) {
 	defer e.Close()
 	one := func(text string, o CallOptions) []float32 { return embed(t, e, [][]byte{[]byte(text)}, o) }
 	tokens := func(text string, o CallOptions) []uint32 {
-		ids, _, err := e.Tokenize([][]byte{[]byte(text)}, o, onHeap)
+		ids, _, err := e.Tokenize([][]byte{[]byte(text)}, o, nil, onHeap)
 		require.NoError(t, err)
 		return ids
 	}
@@ -85,7 +85,7 @@ func TestTokenizeFillsTheCallersMemory(t *testing.T) {
 	e := open(t, newRuntime(t, Settings{}), bundled, device.Exact)
 	defer e.Close()
 	var buffer []uint32
-	_, counts, err := e.Tokenize([][]byte{[]byte("tokenization🦄"), []byte("hello"), []byte("xqzxqz🦄")}, CallOptions{}, func(n int64) ([]uint32, error) {
+	_, counts, err := e.Tokenize([][]byte{[]byte("tokenization🦄"), []byte("hello"), []byte("xqzxqz🦄")}, CallOptions{}, nil, func(n int64) ([]uint32, error) {
 		buffer = make([]uint32, n)
 		return buffer, nil
 	})

@@ -91,7 +91,7 @@ func TestLongTextsStayOffTheHeap(t *testing.T) {
 		for range 8 {
 			wg.Go(func() {
 				var m *memory.Region
-				ids, counts, err := e.Tokenize([][]byte{long}, CallOptions{Prefix: &prefix}, func(n int64) (ids []uint32, err error) {
+				ids, counts, err := e.Tokenize([][]byte{long}, CallOptions{Prefix: &prefix}, nil, func(n int64) (ids []uint32, err error) {
 					m, err = r.ledger.Allocate(memory.Output, 4*n)
 					return memory.Slice[uint32](m, 0, n), err
 				})
@@ -118,7 +118,7 @@ func TestWorkspaceIsLinearInTheText(t *testing.T) {
 			defer e.Close()
 			bytesOf := func(tokens int) (most int64) {
 				text, stop, done := [][]byte{[]byte(strings.Repeat(". ", tokens-2))}, new(atomic.Uint32), make(chan error, 1)
-				_, counts, err := e.Tokenize(text, CallOptions{}, func(n int64) ([]uint32, error) { return make([]uint32, n), nil })
+				_, counts, err := e.Tokenize(text, CallOptions{}, nil, func(n int64) ([]uint32, error) { return make([]uint32, n), nil })
 				require.NoError(t, err)
 				require.Equal(t, []int{tokens}, counts)
 				r.ledger.FailAllocations(func(bytes int64) ([]byte, error) {

@@ -91,6 +91,7 @@ func (e *Embedder) prepare(r *Request) (err error) {
 		return err
 	}
 	r.prefix, r.tokens, r.left = []byte(prefix), e.tokenOptions(&r.Options), len(r.Texts)
+	r.tokens.Cancelled = r.Cancelled
 	r.result.Dimensions = r.finishing.Dimensions
 	return nil
 }

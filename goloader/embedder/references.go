@@ -94,7 +94,7 @@ func (v *verification) compare(e *Embedder, r *referenceModel) error {
 	texts := make([]string, len(r.Texts))
 	for i, t := range r.Texts {
 		texts[i] = t.Text
-		ids, _, err := e.Tokenize([][]byte{[]byte(t.Text)}, CallOptions{}, onHeap)
+		ids, _, err := e.Tokenize([][]byte{[]byte(t.Text)}, CallOptions{}, nil, onHeap)
 		if err != nil {
 			return err
 		}

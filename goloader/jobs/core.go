@@ -130,7 +130,7 @@ func (c *Core) output(j *job) error {
 	if err := j.request(&m); err != nil {
 		return err
 	}
-	grant, err := c.runtime.Monitor().TryAllocate(m.Bytes, 0, "output")
+	grant, err := c.runtime.Monitor().TryAllocate(m.Bytes, m.MemoryLimit, "output")
 	if err != nil {
 		return err
 	}
@@ -232,7 +232,7 @@ func (c *Core) tokenize(j *job) error {
 	if m.Count {
 		allocate = nil
 	}
-	_, counts, err := e.Tokenize(j.Texts(), m.CallOptions, allocate)
+	_, counts, err := e.Tokenize(j.Texts(), m.CallOptions, j.Cancelled(), allocate)
 	if err != nil {
 		return err
 	}

@@ -66,5 +66,6 @@ func (m *peakMessage) each() time.Duration {
 }
 
 type outputMessage struct {
-	Bytes int64 `json:"bytes"`
+	Bytes       int64 `json:"bytes"`
+	MemoryLimit int64 `json:"memoryLimit"` // 0: the default budget
 }

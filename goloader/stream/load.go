@@ -33,7 +33,7 @@ func NewLoader(file *gguf.File, ledger *memory.Ledger) (*StreamingGGUFLoader, er
 	if err != nil {
 		return nil, err
 	}
-	ledger.Counters().Working.Store(ledger.Bytes(memory.Staging))
+	ledger.Counters().Working.Store(r.Size())
 	return &StreamingGGUFLoader{file: file, region: r, ring: r.Bytes()[:ringBytes],
 		processor: newChunkProcessor(r, ringBytes)}, nil
 }

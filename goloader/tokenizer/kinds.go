@@ -8,7 +8,11 @@
 // vocabulary lies off the heap. Encode allocates nothing: its caller brings dst and a Scratch.
 package tokenizer
 
-import "gguf-stream/goloader/errs"
+import (
+	"sync/atomic"
+
+	"gguf-stream/goloader/errs"
+)
 
 // Tokenizer is one of the kinds below. Encode may be called from several goroutines.
 type Tokenizer interface {
@@ -30,6 +34,8 @@ type Options struct {
 	Truncate     bool // cut texts over MaxTokens, the end token kept
 	ParseSpecial bool // text that spells a special token becomes it
 	CountAll     bool // total is exact for truncated texts too
+
+	Cancelled *atomic.Uint32 // may be nil; an Encode that is given up ends soon, with ERR_ABORTED
 }
 
 // check refuses a text of so many ids where it may not be cut.
@@ -43,7 +49,7 @@ func (o *Options) check(total int) error {
 // Count is how many ids Encode would append, without the memory for them.
 func Count(t Tokenizer, text []byte, o Options, s *Scratch) (int, error) {
 	var ends [2]uint32 // the special tokens round a text
-	_, total, err := t.Encode(ends[:0], text, Options{MaxTokens: len(ends), Truncate: true, ParseSpecial: o.ParseSpecial, CountAll: true}, s)
+	_, total, err := t.Encode(ends[:0], text, Options{MaxTokens: len(ends), Truncate: true, ParseSpecial: o.ParseSpecial, CountAll: true, Cancelled: o.Cancelled}, s)
 	if err == nil {
 		err = o.check(total)
 	}

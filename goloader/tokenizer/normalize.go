@@ -2,8 +2,10 @@ package tokenizer
 
 import (
 	"slices"
+	"sync/atomic"
 	"unicode/utf8"
 
+	"gguf-stream/goloader/errs"
 	"gguf-stream/goloader/limits"
 )
 
@@ -34,11 +36,20 @@ type normalizer struct {
 	s                       *Scratch
 	word                    func() bool // false: stop
 	stopped                 bool
+	cancelled               *atomic.Uint32 // as Options
 }
+
+// lookBytes of text are gone through between two looks whether anybody still waits for it: a millisecond or less.
+const lookBytes = 1 << 16
 
 // run normalises text and ends the last word.
 func (n *normalizer) run(text []byte) {
+	look := 0
 	for i := 0; i < len(text) && !n.stopped; {
+		if i >= look {
+			n.stopped = errs.GaveUp(n.cancelled)
+			look = i + lookBytes
+		}
 		if b := text[i]; b < asciiLimit {
 			n.ascii(b)
 			i++

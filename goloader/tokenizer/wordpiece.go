@@ -121,7 +121,7 @@ func (t *wordPiece) Encode(dst []uint32, text []byte, o Options, s *Scratch) ([]
 		e.room = max(o.MaxTokens-2, 0)
 	}
 	e.countAll = o.CountAll || !o.Truncate
-	e.n = normalizer{lowercase: t.lowercase, stripAccents: t.stripAccents, s: s, word: e.addWord}
+	e.n = normalizer{lowercase: t.lowercase, stripAccents: t.stripAccents, s: s, word: e.addWord, cancelled: o.Cancelled}
 	for len(text) > 0 && !e.n.stopped {
 		at, id, size := len(text), uint32(0), 0
 		if o.ParseSpecial {
@@ -132,6 +132,9 @@ func (t *wordPiece) Encode(dst []uint32, text []byte, o Options, s *Scratch) ([]
 			e.n.stopped = !e.add(id)
 		}
 		text = text[at+size:]
+	}
+	if errs.GaveUp(o.Cancelled) {
+		return dst, 0, errs.Cancelled("")
 	}
 	total := e.total + 2
 	if err := o.check(total); err != nil {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -172,6 +173,23 @@ func TestIDsStayInTheCallersBuffer(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, want, buffer, text)
 	}
+}
+
+// TestEncodeThatIsGivenUpEnds: at its next look, long before the end of the text.
+func TestEncodeThatIsGivenUpEnds(t *testing.T) {
+	tk, s, flag := small(t), new(tokenizer.Scratch), new(atomic.Uint32)
+	text := []byte(strings.Repeat("!", 1<<20))
+	ids := make([]uint32, len(text)+2)
+	_, total, err := tk.Encode(ids[:0], text, tokenizer.Options{Cancelled: flag}, s)
+	require.NoError(t, err)
+	require.Equal(t, len(ids), total)
+	clear(ids)
+	flag.Store(1)
+	_, _, err = tk.Encode(ids[:0], text, tokenizer.Options{Cancelled: flag}, s)
+	require.Equal(t, errs.Aborted, errs.From(err).Code)
+	require.Zero(t, ids[1], "a token after the look")
+	_, err = tokenizer.Count(tk, text, tokenizer.Options{Cancelled: flag}, s)
+	require.Equal(t, errs.Aborted, errs.From(err).Code)
 }
 
 func TestWordsOfAHundredCharacters(t *testing.T) {
