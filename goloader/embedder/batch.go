@@ -167,8 +167,8 @@ func (b *batcher) encode(r *Request, w *window) error {
 	return nil
 }
 
-// place is where the caller's list has a text of the request.
-func (r *Request) place(index int) int {
+// position is where the caller's list has a text of the request.
+func (r *Request) position(index int) int {
 	if r.Options.First != nil {
 		return *r.Options.First + index
 	}
@@ -181,7 +181,7 @@ func (r *Request) named(err error) error {
 	if r.Options.First == nil || e.Field != "text" {
 		return err
 	}
-	e.Field = fmt.Sprintf("texts[%d]", r.place(r.next))
+	e.Field = fmt.Sprintf("texts[%d]", r.position(r.next))
 	e.Message = strings.Replace(e.Message, "the text", e.Field, 1)
 	return e
 }
@@ -301,7 +301,7 @@ func (b *batcher) deliver(t text, pooled []float32) {
 	vector := r.out[t.index*d:][:d]
 	encoder.Finish(vector, pooled, r.finishing)
 	if quant.FirstNonFinite(vector) >= 0 {
-		b.answer(r, errs.New(errs.GGUFNonFinite, "vector", "the vector of text %d has no finite values: the model's weights are finite, but damaged", r.place(t.index)))
+		b.answer(r, errs.New(errs.GGUFNonFinite, "vector", "the vector of text %d has no finite values: the model's weights are finite, but damaged", r.position(t.index)))
 		return
 	}
 	if r.left--; r.left == 0 {
