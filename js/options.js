@@ -19,7 +19,7 @@ const callback = { expected: 'a function', ok: (v) => typeof v === 'function' };
 /** @type {Check} */
 const signal = {
   expected: 'an AbortSignal',
-  ok: (v) => typeof v?.aborted === 'boolean' && typeof v.throwIfAborted === 'function' && typeof v.addEventListener === 'function',
+  ok: (v) => typeof v?.aborted === 'boolean' && ['throwIfAborted', 'addEventListener', 'removeEventListener'].every((f) => typeof v[f] === 'function'),
 };
 /** Also of another realm's. @param {any} v */
 const isFileUrl = (v) => Object.prototype.toString.call(v) === '[object URL]' && v.protocol === 'file:';

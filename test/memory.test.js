@@ -6,6 +6,7 @@ const path = require('node:path');
 
 const root = path.join(__dirname, '..');
 const large = path.join(__dirname, 'models', 'nomic-synthetic.Q8_0.gguf');
+const tiny = path.join(__dirname, 'models', 'bert-tiny-mean.gguf');
 
 /** Runs a loader in a child and reports what grew. @param {string} loader */
 function measure(loader) {
@@ -70,3 +71,33 @@ test('tensor bytes ÷ RSS growth ≥ 0.95, peak ≤ final + 2 MiB, without the s
 test('the same check catches a loader that uses the heap', () => {
   expect(() => check(measure(hungry))).toThrow();
 }, 120000);
+
+test.each([
+  ['calls, each with a signal of AbortSignal.any', `await e.embed('a', { signal: AbortSignal.any([stop.signal]) });`],
+  ['loads that fail', `await missing.ready().catch(() => {});`],
+])(
+  '%s: 5,000 leave less than 1 MB on V8’s heap',
+  (_name, body) => {
+    const code = `
+      const g = require(${JSON.stringify(root)});
+      const tiny = ${JSON.stringify(tiny)};
+      const stop = new AbortController();
+      const e = g.loadEmbedder(tiny);
+      const missing = g.loadEmbedder('/nothing.gguf');
+      const many = async (n) => { for (let i = 0; i < n; i++) { ${body} } };
+      const used = async () => {
+        for (let i = 0; i < 4; i++) { globalThis.gc(); await new Promise((r) => setTimeout(r, 10)); } // what is finalised frees more
+        return process.memoryUsage().heapUsed;
+      };
+      (async () => {
+        await many(500);
+        const before = await used();
+        await many(5000);
+        console.log((await used()) - before);
+        await e.close();
+      })();`;
+    const grown = Number(execFileSync(process.execPath, ['--expose-gc', '-e', code], { encoding: 'utf8' }));
+    expect(grown).toBeLessThan(1e6);
+  },
+  120000,
+);
