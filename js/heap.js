@@ -39,11 +39,13 @@ function oldGeneration() {
 const safeShare = 0.7;
 const criticalShare = 0.9;
 const lookEveryMs = 5;
+const collectEveryMs = 10000;
 
 /** The watch over V8's heap. One per embedder; events 'heap-safe', 'heap-critical'. */
 class CrashPrevention extends EventEmitter {
   #last = 0;
   #share = 0;
+  #collected = { above: 0, at: Number.NEGATIVE_INFINITY };
   /** @type {() => { used_heap_size: number, heap_size_limit: number }} */
   #statistics;
   /** @param {() => { used_heap_size: number, heap_size_limit: number }} [statistics] */
@@ -61,10 +63,7 @@ class CrashPrevention extends EventEmitter {
     if (now - this.#last < lookEveryMs && this.#share < safeShare) return undefined;
     this.#last = now;
     let s = this.#statistics();
-    if (s.used_heap_size / s.heap_size_limit > safeShare && typeof globalThis.gc === 'function') {
-      globalThis.gc();
-      s = this.#statistics();
-    }
+    if (this.#collect(s.used_heap_size / s.heap_size_limit, now)) s = this.#statistics();
     this.#share = s.used_heap_size / s.heap_size_limit;
     const report = { used: s.used_heap_size, limit: s.heap_size_limit };
     if (this.#share > criticalShare) {
@@ -78,6 +77,21 @@ class CrashPrevention extends EventEmitter {
     if (this.#share <= safeShare) return undefined;
     this.emit('heap-safe', report);
     return new Promise((resolve) => setImmediate(resolve));
+  }
+
+  /**
+   * Asks for a collection once when the share rises above each of the limits: it holds the thread, of a large heap for tenths of a second,
+   * and what is kept is there after the next one, too.
+   * @param {number} share
+   * @param {number} now
+   */
+  #collect(share, now) {
+    const above = [criticalShare, safeShare, 0].find((limit) => share > limit) ?? 0;
+    if (above < safeShare) this.#collected.above = 0;
+    if (above <= this.#collected.above || now - this.#collected.at < collectEveryMs || typeof globalThis.gc !== 'function') return false;
+    this.#collected = { above, at: now };
+    globalThis.gc();
+    return true;
   }
 }
 

@@ -487,6 +487,41 @@ describe('memory', () => {
     ]);
   });
 
+  test('the heap watch asks for a collection once above each limit, and not for the next ten seconds', async () => {
+    let used = 50;
+    let now = 1e6;
+    const clock = jest.spyOn(performance, 'now').mockImplementation(() => now);
+    const { gc } = globalThis;
+    globalThis.gc = jest.fn(async () => {});
+    const watch = new CrashPrevention(() => ({ used_heap_size: used, heap_size_limit: 100 }));
+    /** @param {number} share @param {number} seconds how often it was asked after a thousand calls */
+    const asked = async (share, seconds) => {
+      used = share;
+      now += 1000 * seconds;
+      try {
+        for (let i = 0; i < 1000; i++) await watch.check();
+      } catch ({ code }) {
+        expect(code).toBe('ERR_HEAP_CRITICAL');
+      }
+      return /** @type {jest.Mock} */ (globalThis.gc).mock.calls.length;
+    };
+    const counts = [];
+    for (const [share, seconds] of [
+      [50, 1], // safe
+      [75, 1],
+      [76, 60], // it has not fallen
+      [95, 1], // another limit
+      [95, 1],
+      [50, 1],
+      [75, 1], // too soon
+      [75, 10],
+    ])
+      counts.push(await asked(share, seconds));
+    clock.mockRestore();
+    globalThis.gc = gc;
+    expect(counts).toEqual([0, 1, 1, 2, 2, 2, 2, 3]);
+  });
+
   test('kernels lists the sets', () => {
     const k = kernels();
     expect(k.available).toContain(k.selected);
