@@ -86,6 +86,7 @@ class Embedder extends EventEmitter {
 
   /** @param {Caller} caller */
   async #open(caller) {
+    await this.#watch.check();
     const { model: named = bundledModel(), precision, threads, device, memoryLimit, pooling, maxTokens, signal, onProgress } = this.#options;
     const wantsProgress = onProgress || this.listenerCount('progress') > 0;
     const listeners = stoppedByThrow((/** @type {LoadProgress} */ p) => {
@@ -261,6 +262,7 @@ class Embedder extends EventEmitter {
     options.checkText(text, 'text', this.#options.maxTextBytes);
     const { maxTokens: _, ...defaults } = options.pick(this.#callDefaults, options.tokenizeOptions);
     const { signal, ...request } = { ...defaults, ...options.check(given, options.tokenizeOptions, 'options') };
+    await this.#watch.check();
     return call(Kind.tokenize, { target: await this.#target(signal, caller), texts: [text], request: { ...request, count }, signal, caller });
   }
 

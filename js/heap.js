@@ -41,11 +41,13 @@ const criticalShare = 0.9;
 const lookEveryMs = 5;
 const collectEveryMs = 10000;
 
+/** The last collection that was asked for, and above which limit, by the heap: all its watches share it. @type {WeakMap<Function, { above: number, at: number }>} */
+const collections = new WeakMap();
+
 /** The watch over V8's heap. One per embedder; events 'heap-safe', 'heap-critical'. */
 class CrashPrevention extends EventEmitter {
   #last = 0;
   #share = 0;
-  #collected = { above: 0, at: Number.NEGATIVE_INFINITY };
   /** @type {() => { used_heap_size: number, heap_size_limit: number }} */
   #statistics;
   /** @param {() => { used_heap_size: number, heap_size_limit: number }} [statistics] */
@@ -87,9 +89,10 @@ class CrashPrevention extends EventEmitter {
    */
   #collect(share, now) {
     const above = [criticalShare, safeShare, 0].find((limit) => share > limit) ?? 0;
-    if (above < safeShare) this.#collected.above = 0;
-    if (above <= this.#collected.above || now - this.#collected.at < collectEveryMs || typeof globalThis.gc !== 'function') return false;
-    this.#collected = { above, at: now };
+    const last = collections.get(this.#statistics) ?? { above: 0, at: Number.NEGATIVE_INFINITY };
+    if (above === 0 && last.above > 0) collections.set(this.#statistics, { ...last, above });
+    if (above <= last.above || now - last.at < collectEveryMs || typeof globalThis.gc !== 'function') return false;
+    collections.set(this.#statistics, { above, at: now });
     globalThis.gc();
     return true;
   }

@@ -1,12 +1,14 @@
 const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
+const v8 = require('node:v8');
 const { pathToFileURL } = require('node:url');
 const { Worker } = require('node:worker_threads');
 const { loadEmbedder, openGguf, GgufError, MemoryMonitor, MemoryGuard, CrashPrevention, memoryReport, kernels, version } = require('..');
 const golden = require('./golden');
 
 const model = path.join(__dirname, '..', 'models', 'all-MiniLM-L6-v2.Q8_0.gguf');
+const tiny = path.join(__dirname, 'models', 'bert-tiny-mean.gguf');
 const texts = golden.texts('texts.jsonl');
 const wanted = golden.vectors('all-MiniLM-L6-v2.q8_0.wref.f32', 384);
 
@@ -520,6 +522,43 @@ describe('memory', () => {
     clock.mockRestore();
     globalThis.gc = gc;
     expect(counts).toEqual([0, 1, 1, 2, 2, 2, 2, 3]);
+  });
+
+  test('with a full heap what would fill it further is refused; looking and closing are not', async () => {
+    const [e, file] = [loadEmbedder(model), await openGguf(model)];
+    const v = await e.embed('a text');
+    const full = jest.spyOn(v8, 'getHeapStatistics').mockReturnValue({ ...v8.getHeapStatistics(), used_heap_size: 3.9e9, heap_size_limit: 4e9 });
+    await new Promise((resolve) => setTimeout(resolve, 10)); // it looks every five
+    const other = loadEmbedder(tiny);
+    const calls = {
+      embed: () => e.embed('a'),
+      embedMany: () => e.embedMany(['a', 'b'], { matrix: true }),
+      embedStream: () => drain(e.embedStream(['a'])),
+      tokenize: () => e.tokenize('a'),
+      countTokens: () => e.countTokens('a'),
+      load: () => other.ready(),
+      openGguf: () => openGguf(model),
+      get: () => file.get('general.name'),
+      pairs: () => drain(file),
+      tensors: () => file.tensors(),
+      chunks: () => drain(file.chunks('token_embd.weight')),
+      loadTensor: () => file.load('token_embd.weight'),
+    };
+    const codes = await Promise.all(
+      Object.entries(calls).map(([name, refused]) =>
+        refused().then(
+          () => name,
+          ({ code }) => code,
+        ),
+      ),
+    );
+    expect(codes).toEqual(Object.keys(calls).map(() => 'ERR_HEAP_CRITICAL'));
+    expect(e.memory().v8.used).toBe(3.9e9);
+    expect(e.similarity(v, v)).toBeCloseTo(1);
+    await Promise.all([e.close(), file.close()]);
+    full.mockRestore();
+    expect(await other.embed('a')).toHaveLength(64); // the refused load may be tried again
+    await other.close();
   });
 
   test('kernels lists the sets', () => {
