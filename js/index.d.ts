@@ -232,7 +232,10 @@ export class Embedder {
     text: string,
     options: CallOptions & { output?: O },
   ): Promise<VectorTypes[O] | Details<VectorTypes[O]>>;
-  /** The vectors of texts, in their order; how many there are does not matter, batches are made inside. */
+  /**
+   * The vectors of texts, in their order; how many there are does not matter, batches are made inside. The list is copied first, but one
+   * of over 1,310,720 texts: as a matrix it is read as it is embedded, so leave it as it is until then; as vectors it is ERR_MEMORY_GUARD.
+   */
   embedMany(texts: readonly string[], options: EmbedManyOptions & { output: 'matrix' }): Promise<Floats>;
   embedMany<O extends keyof ManyTypes = 'float32'>(
     texts: readonly string[],

@@ -145,7 +145,7 @@ function checkText(value, name, maxBytes) {
   throw argumentError(name, typeof value === 'string' ? `at most ${maxBytes} bytes of UTF-8 (maxTextBytes)` : 'a string', value);
 }
 
-/** @param {unknown[]} list @param {number} maxBytes */
+/** @param {readonly unknown[]} list @param {number} maxBytes */
 function checkTexts(list, maxBytes) {
   const wrong = list.findIndex((t) => !isText(t, maxBytes)); // not by checkText: a million names take a quarter of a second
   if (wrong >= 0) checkText(list[wrong], `texts[${wrong}]`, maxBytes);

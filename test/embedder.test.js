@@ -460,6 +460,40 @@ describe('memory', () => {
     expect(() => MemoryGuard.check(10485761)).toThrow('BLOCKED: Allocation 10485761 bytes exceeds 10MB limit. This prevents V8 heap crashes.');
   });
 
+  test('a list whose copy would be too large is refused, and as a matrix read in place', async () => {
+    const list = new Array(1310721).fill('x');
+    const copy = jest.spyOn(list, Symbol.iterator);
+    const e = loadEmbedder(tiny);
+    await expect(e.embedMany(list)).rejects.toMatchObject({ code: 'ERR_MEMORY_GUARD' });
+    const stop = new AbortController();
+    const begun = e.embedMany(list, { matrix: true, signal: stop.signal });
+    await e.embed('a text');
+    stop.abort('enough');
+    await expect(begun).rejects.toBe('enough');
+    list[1310720] = /** @type {any} */ (7);
+    await expect(e.embedMany(list, { matrix: true })).rejects.toMatchObject({ code: 'ERR_ARGUMENT', field: 'texts[1310720]' }); // at once
+    expect(copy).not.toHaveBeenCalled();
+    await e.close();
+  });
+
+  test('a matrix of a list that is read in place: the same vectors, and an error for what was taken away', async () => {
+    jest.resetModules();
+    jest.doMock('../js/limits', () => ({ .../** @type {object} */ (jest.requireActual('../js/limits')), heapAllocationBytes: 8 * 600 }));
+    const e = require('..').loadEmbedder(tiny);
+    jest.dontMock('../js/limits');
+    const list = Array.from({ length: 700 }, (_, i) => `text ${i}`);
+    const copy = jest.spyOn(list, Symbol.iterator);
+    const matrix = await e.embedMany(list, { matrix: true });
+    expect(copy).not.toHaveBeenCalled();
+    copy.mockRestore();
+    const vectors = [list.slice(0, 350), list.slice(350)].map((half) => e.embedMany(half));
+    expect(Array.from(matrix)).toEqual((await Promise.all(vectors)).flat().flatMap((v) => Array.from(v)));
+    const cut = e.embedMany(list, { matrix: true });
+    list.length = 300;
+    await expect(cut).rejects.toMatchObject({ code: 'ERR_ARGUMENT', field: 'texts[300]' });
+    await e.close();
+  });
+
   test('the monitor grants, refuses and takes back', () => {
     const [{ reserved }] = [0].map(memoryReport); // it takes nothing, whatever it is given
     const m = new MemoryMonitor(1000 + reserved);
