@@ -5,6 +5,7 @@ const v8 = require('node:v8');
 const { pathToFileURL } = require('node:url');
 const { Worker } = require('node:worker_threads');
 const { loadEmbedder, openGguf, GgufError, MemoryMonitor, MemoryGuard, CrashPrevention, memoryReport, kernels, version } = require('..');
+const { Kind } = require('../js/kinds');
 const golden = require('./golden');
 
 const model = path.join(__dirname, '..', 'models', 'all-MiniLM-L6-v2.Q8_0.gguf');
@@ -189,6 +190,21 @@ describe('embed', () => {
     expect(() => embedder.similarity(bits, bits)).toThrow(/a must be a Float32Array, Float64Array or Int8Array/);
   });
 
+  test('normalize: false leaves the length that pooling gives; the direction is the same', async () => {
+    const length = (/** @type {Float32Array} */ v) => Math.hypot(...v);
+    const [unit, raw] = [await embedder.embed('cats'), await embedder.embed('cats', { normalize: false })];
+    expect(length(unit)).toBeCloseTo(1, 6);
+    expect(Math.abs(length(raw) - 1)).toBeGreaterThan(0.01);
+    expect(golden.oneMinusCos(raw, unit)).toBeLessThan(1e-12);
+  });
+
+  test('maxTextBytes holds for a stream, too', async () => {
+    const e = loadEmbedder({ model: tiny, maxTextBytes: 8 });
+    const stream = e.embedStream(['12345678', 'ééééé']);
+    await expect(drain(stream)).rejects.toMatchObject({ code: 'ERR_ARGUMENT', field: 'texts[1]' });
+    await e.close();
+  });
+
   test.each([
     [42, undefined, /text must be a string; received 42/],
     ['x', { dimension: 3 }, /no option 'dimension'; did you mean 'dimensions'/],
@@ -285,7 +301,44 @@ describe('embed', () => {
   });
 });
 
+describe('settings of a load', () => {
+  test.each(['mean', 'cls', 'last'])('pooling %s overrides that of the file', async (pooling) => {
+    const e = loadEmbedder({ model: tiny, pooling: /** @type {'mean'} */ (pooling) }); // the tiny files differ in nothing else
+    const vectors = await e.embedMany(texts);
+    const goldens = golden.vectors(`bert-tiny-${pooling}.ref.f32`, 64);
+    for (const [i, v] of vectors.entries()) expect(golden.oneMinusCos(v, goldens[i])).toBeLessThanOrEqual(1e-6);
+    expect(e.info.pooling).toBe(pooling);
+    await e.close();
+  });
+
+  test('device and threads reach the core, which gives the same bits', async () => {
+    const vectors = [];
+    const submit = jest.spyOn(require('../js/native').native(), 'submit');
+    for (const settings of [{ threads: 1 }, { threads: 2, device: 'cpu' }, { device: 'auto' }]) {
+      const e = loadEmbedder({ model: tiny, .../** @type {any} */ (settings) });
+      vectors.push(await e.embedMany(texts, { matrix: true }));
+      const [, , load] = submit.mock.calls.filter(([kind]) => kind === Kind.open).pop();
+      expect(JSON.parse(/** @type {string} */ (load))).toMatchObject(settings);
+      expect(e.info.device).toBe('cpu');
+      await e.close();
+    }
+    expect(vectors[1]).toEqual(vectors[0]);
+    expect(vectors[2]).toEqual(vectors[0]);
+    submit.mockRestore();
+    expect(() => loadEmbedder({ device: /** @type {any} */ ('gpu') })).toThrow(/device must be 'auto' or 'cpu'/);
+  });
+});
+
 describe('a life', () => {
+  test('Symbol.asyncDispose closes', async () => {
+    const dispose = /** @type {any} */ (Symbol).asyncDispose ?? Symbol.for('nodejs.asyncDispose');
+    const [e, file] = /** @type {any[]} */ ([loadEmbedder(tiny), await openGguf(tiny)]);
+    await e.ready();
+    await Promise.all([e[dispose](), file[dispose]()]);
+    await expect(e.embed('x')).rejects.toMatchObject({ code: 'ERR_CLOSED' });
+    await expect(file.get('general.name')).rejects.toMatchObject({ code: 'ERR_CLOSED' });
+  });
+
   test('lazy, shared, harmless to await, closed twice', async () => {
     const e = await loadEmbedder(model);
     expect(e.info).toBeUndefined();
@@ -409,6 +462,21 @@ describe('a life', () => {
 });
 
 describe('openGguf', () => {
+  test('its signal ends what is asked of the file later', async () => {
+    const stop = new AbortController();
+    const file = await openGguf(model, { signal: stop.signal });
+    expect(await file.get('general.architecture')).toBe('bert');
+    const chunks = file.chunks('token_embd.weight');
+    await chunks.next();
+    stop.abort('enough');
+    await expect(file.get('general.architecture')).rejects.toBe('enough');
+    await expect(file.load('token_embd.weight')).rejects.toBe('enough');
+    await expect(drain(chunks)).rejects.toBe('enough');
+    await expect(drain(file)).rejects.toBe('enough');
+    await file.close(); // which nothing ends
+    await expect(file.get('general.architecture')).rejects.toMatchObject({ code: 'ERR_CLOSED' });
+  });
+
   test('metadata, tensors, plan, chunks, load', async () => {
     const f = await openGguf(model);
     expect(f.info).toMatchObject({ version: 3, bigEndian: false, alignment: 32, pairs: 73, tensors: 101, parts: 1 });
