@@ -4,7 +4,8 @@ const { call, closeTarget, closedWhenForgotten, isLost, native, processCore } = 
 const { stoppedByThrow, unlessAborted } = require('./signals');
 const { bundledModel } = require('./locate');
 const { GgufError, argumentError, callerStack, closedError } = require('./errors');
-const { CrashPrevention, MemoryGuard, reportOf } = require('./memory');
+const { CrashPrevention } = require('./heap');
+const { MemoryGuard, reportOf } = require('./memory');
 const { resolveModel } = require('./hub/resolve');
 const limits = require('./limits');
 const options = require('./options');
@@ -18,6 +19,7 @@ const { similarity } = require('./vectors');
  * @import { Numbers } from './quantize'
  * @import { Caller } from './errors'
  * @typedef {{ vectors: Numbers, scales?: number[], tokens?: number[], truncated?: number[] }} Slice
+ * @typedef {string[] | Iterable<string> & { length: number }} Texts
  */
 
 const forgotten = closedWhenForgotten(Kind.close);
@@ -85,6 +87,7 @@ class Embedder extends EventEmitter {
 
   /** @param {Caller} caller */
   async #open(caller) {
+    await this.#watch.check();
     const { model: named = bundledModel(), precision, threads, device, memoryLimit, pooling, maxTokens, signal, onProgress } = this.#options;
     const wantsProgress = onProgress || this.listenerCount('progress') > 0;
     const listeners = stoppedByThrow((/** @type {LoadProgress} */ p) => {
@@ -175,10 +178,12 @@ class Embedder extends EventEmitter {
     const o = this.#callOptions(callOptions, options.manyOptions);
     const matrix = o.matrix || o.output === 'matrix';
     if (o.details && matrix) throw argumentError('details', 'absent with a matrix', true);
-    if (!matrix) MemoryGuard.check(texts.length * 8);
+    const copied = !matrix || texts.length * 8 <= limits.heapAllocationBytes;
+    if (copied) MemoryGuard.check(texts.length * 8);
     if (texts.length > 0) options.checkText(texts[0], 'texts[0]', this.#options.maxTextBytes); // a list of holes is not worth its copy
-    const list = [...texts]; // the caller may change theirs while we work
-    options.checkTexts(list, this.#options.maxTextBytes);
+    const copy = copied ? [...texts] : undefined; // the caller may change theirs while we work
+    options.checkTexts(copy ?? texts, this.#options.maxTextBytes);
+    const list = copy ?? inPlace(texts, this.#options.maxTextBytes);
     const queued = Math.min(list.length, mostQueued); // the rest waits in the caller's list, in nobody's way
     this.#enqueue(queued);
     try {
@@ -188,7 +193,7 @@ class Embedder extends EventEmitter {
     }
   }
 
-  /** @param {string[]} list @param {Record<string, any>} o @param {Caller} caller */
+  /** @param {Texts} list @param {Record<string, any>} o @param {Caller} caller */
   async #vectors(list, o, caller) {
     /** @type {(Numbers | Details<Numbers>)[]} */
     const out = [];
@@ -196,11 +201,11 @@ class Embedder extends EventEmitter {
     return out;
   }
 
-  /** One array over memory of the core's, filled slice by slice. @param {string[]} list @param {Record<string, any>} o @param {Caller} caller */
+  /** One array over memory of the core's, filled slice by slice. @param {Texts} list @param {Record<string, any>} o @param {Caller} caller */
   async #matrix(list, o, caller) {
     const NumberArray = outputs[/** @type {keyof typeof outputs} */ (o.output)]?.array ?? Float32Array;
     if (list.length === 0) return new NumberArray(0);
-    if (fitOneSlice(list)) return (await this.#embedSlice(list, { ...o, first: 0 }, caller)).vectors;
+    if (Array.isArray(list) && fitOneSlice(list)) return (await this.#embedSlice(list, { ...o, first: 0 }, caller)).vectors;
     /** @type {Numbers | undefined} */
     let matrix;
     let at = 0;
@@ -260,6 +265,7 @@ class Embedder extends EventEmitter {
     options.checkText(text, 'text', this.#options.maxTextBytes);
     const { maxTokens: _, ...defaults } = options.pick(this.#callDefaults, options.tokenizeOptions);
     const { signal, ...request } = { ...defaults, ...options.check(given, options.tokenizeOptions, 'options') };
+    await this.#watch.check();
     return call(Kind.tokenize, { target: await this.#target(signal, caller), texts: [text], request: { ...request, count }, signal, caller });
   }
 
@@ -307,6 +313,19 @@ class Embedder extends EventEmitter {
   async [Symbol.asyncDispose ?? Symbol.for('nodejs.asyncDispose')]() {
     await this.close();
   }
+}
+
+/** A list of which even the copy is too large for V8's heap: its texts as they are taken. @param {readonly string[]} texts @param {number} maxBytes */
+function inPlace(texts, maxBytes) {
+  const { length } = texts;
+  function* each() {
+    for (let i = 0; i < length; i++) {
+      const text = texts[i];
+      options.checkText(text, `texts[${i}]`, maxBytes);
+      yield text;
+    }
+  }
+  return { length, [Symbol.iterator]: each };
 }
 
 /** A slice's vectors, each with memory of its own. @param {Slice & { count: number }} slice */

@@ -1,6 +1,7 @@
 const { Kind } = require('./kinds');
 const { call, closeTarget, closedWhenForgotten } = require('./native');
 const { closedError, argumentError } = require('./errors');
+const { CrashPrevention } = require('./heap');
 const { resolveModel } = require('./hub/resolve');
 const options = require('./options');
 
@@ -56,6 +57,7 @@ class MetadataArray {
   }
 }
 
+const watch = new CrashPrevention();
 const forgotten = closedWhenForgotten(Kind.fileClose);
 
 /** An open GGUF file. Made by openGguf. */
@@ -76,6 +78,7 @@ class GgufFile {
 
   /** @param {number} kind @param {object} [request] */
   async #job(kind, request) {
+    await watch.check();
     const { target } = this.#state;
     if (!target) throw closedError('file');
     return call(kind, { target, request, signal: this.#signal });
@@ -166,6 +169,7 @@ class GgufFile {
 async function openGguf(file, given) {
   const model = options.checkModel(file, 'path');
   const { signal } = options.check(given, options.fileOptions, 'options');
+  await watch.check();
   const { reply, target } = await call(Kind.fileOpen, { request: { path: await resolveModel(model, { signal }) }, signal });
   return new GgufFile(/** @type {Target} */ (target), reply.info, signal);
 }

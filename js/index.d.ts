@@ -210,10 +210,11 @@ export interface MemoryReport {
   goHeap: number;
   /** Peak working bytes of the last load (chunk + decode + staging). */
   working: number;
+  /** Both generations of V8's heap, as v8.getHeapStatistics has them; the limit that counts is {@link HeapReport}'s. */
   v8: { used: number; limit: number };
 }
 
-/** V8's heap in bytes. */
+/** Bytes of V8's old generation, which --max-old-space-size limits; used is with the young one's where it may have to take those. */
 export interface HeapReport {
   used: number;
   limit: number;
@@ -231,7 +232,10 @@ export class Embedder {
     text: string,
     options: CallOptions & { output?: O },
   ): Promise<VectorTypes[O] | Details<VectorTypes[O]>>;
-  /** The vectors of texts, in their order; how many there are does not matter, batches are made inside. */
+  /**
+   * The vectors of texts, in their order; how many there are does not matter, batches are made inside. The list is copied first, but one
+   * of over 1,310,720 texts: as a matrix it is read as it is embedded, so leave it as it is until then; as vectors it is ERR_MEMORY_GUARD.
+   */
   embedMany(texts: readonly string[], options: EmbedManyOptions & { output: 'matrix' }): Promise<Floats>;
   embedMany<O extends keyof ManyTypes = 'float32'>(
     texts: readonly string[],
@@ -394,8 +398,9 @@ export class MemoryMonitor {
 /** Refuses single allocations on V8's heap over 10 MiB with ERR_MEMORY_GUARD. */
 export const MemoryGuard: { check(bytes: number): void };
 
-/** The watch over V8's heap: 'heap-safe' above 70 % of its limit, 'heap-critical' and ERR_HEAP_CRITICAL above 90 %. */
+/** The watch over V8's heap: 'heap-safe' above 70 % of the old generation's limit, 'heap-critical' and ERR_HEAP_CRITICAL above 90 %. */
 export class CrashPrevention {
+  /** Statistics of your own are taken as they are, in the place of the old generation's. */
   constructor(statistics?: () => { used_heap_size: number; heap_size_limit: number });
   check(): Promise<void> | undefined;
   on(event: 'heap-safe' | 'heap-critical', listener: (report: HeapReport) => void): this;

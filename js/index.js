@@ -3,7 +3,8 @@
 const { Embedder, loadEmbedder } = require('./embedder');
 const { GgufFile, openGguf } = require('./gguf-file');
 const { GgufError } = require('./errors');
-const { MemoryGuard, MemoryMonitor, CrashPrevention, memoryReport } = require('./memory');
+const { CrashPrevention } = require('./heap');
+const { MemoryGuard, MemoryMonitor, memoryReport } = require('./memory');
 const { kernels } = require('./native');
 const { quantize, calibrate, similarity } = require('./vectors');
 const { version } = require('../package.json');

@@ -19,7 +19,7 @@ const callback = { expected: 'a function', ok: (v) => typeof v === 'function' };
 /** @type {Check} */
 const signal = {
   expected: 'an AbortSignal',
-  ok: (v) => typeof v?.aborted === 'boolean' && typeof v.throwIfAborted === 'function' && typeof v.addEventListener === 'function',
+  ok: (v) => typeof v?.aborted === 'boolean' && ['throwIfAborted', 'addEventListener', 'removeEventListener'].every((f) => typeof v[f] === 'function'),
 };
 /** Also of another realm's. @param {any} v */
 const isFileUrl = (v) => Object.prototype.toString.call(v) === '[object URL]' && v.protocol === 'file:';
@@ -145,7 +145,7 @@ function checkText(value, name, maxBytes) {
   throw argumentError(name, typeof value === 'string' ? `at most ${maxBytes} bytes of UTF-8 (maxTextBytes)` : 'a string', value);
 }
 
-/** @param {unknown[]} list @param {number} maxBytes */
+/** @param {readonly unknown[]} list @param {number} maxBytes */
 function checkTexts(list, maxBytes) {
   const wrong = list.findIndex((t) => !isText(t, maxBytes)); // not by checkText: a million names take a quarter of a second
   if (wrong >= 0) checkText(list[wrong], `texts[${wrong}]`, maxBytes);

@@ -2,7 +2,7 @@
 
 const { setTimeout: delay } = require('node:timers/promises');
 
-/** What to do when a signal aborts. @type {WeakMap<AbortSignal, Set<() => void>>} */
+/** What to do when a signal aborts, and the listener that does it. @type {WeakMap<AbortSignal, { callbacks: Set<() => void>, tellAll: () => void }>} */
 const waiting = new WeakMap();
 
 /**
@@ -17,21 +17,27 @@ function onAbort(signal, callback) {
     callback();
     return () => {};
   }
-  const callbacks = waiting.get(signal) ?? listen(signal);
+  const { callbacks, tellAll } = waiting.get(signal) ?? listen(signal);
   callbacks.add(callback);
-  return () => callbacks.delete(callback);
+  return () => {
+    callbacks.delete(callback);
+    if (callbacks.size > 0 || waiting.get(signal)?.callbacks !== callbacks) return;
+    waiting.delete(signal);
+    signal.removeEventListener('abort', tellAll); // Node keeps what AbortSignal.any made for as long as somebody listens
+  };
 }
 
 /** Not a part of onAbort: the listener would keep the first callback, and what that holds, as long as the signal lives. @param {AbortSignal} signal */
 function listen(signal) {
   /** @type {Set<() => void>} */
   const callbacks = new Set();
-  waiting.set(signal, callbacks);
   const tellAll = () => {
     for (const c of callbacks) c();
   };
+  const listening = { callbacks, tellAll };
+  waiting.set(signal, listening);
   signal.addEventListener('abort', tellAll, { once: true });
-  return callbacks;
+  return listening;
 }
 
 /**

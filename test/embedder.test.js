@@ -1,12 +1,15 @@
 const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
+const v8 = require('node:v8');
 const { pathToFileURL } = require('node:url');
 const { Worker } = require('node:worker_threads');
 const { loadEmbedder, openGguf, GgufError, MemoryMonitor, MemoryGuard, CrashPrevention, memoryReport, kernels, version } = require('..');
+const { Kind } = require('../js/kinds');
 const golden = require('./golden');
 
 const model = path.join(__dirname, '..', 'models', 'all-MiniLM-L6-v2.Q8_0.gguf');
+const tiny = path.join(__dirname, 'models', 'bert-tiny-mean.gguf');
 const texts = golden.texts('texts.jsonl');
 const wanted = golden.vectors('all-MiniLM-L6-v2.q8_0.wref.f32', 384);
 
@@ -187,6 +190,21 @@ describe('embed', () => {
     expect(() => embedder.similarity(bits, bits)).toThrow(/a must be a Float32Array, Float64Array or Int8Array/);
   });
 
+  test('normalize: false leaves the length that pooling gives; the direction is the same', async () => {
+    const length = (/** @type {Float32Array} */ v) => Math.hypot(...v);
+    const [unit, raw] = [await embedder.embed('cats'), await embedder.embed('cats', { normalize: false })];
+    expect(length(unit)).toBeCloseTo(1, 6);
+    expect(Math.abs(length(raw) - 1)).toBeGreaterThan(0.01);
+    expect(golden.oneMinusCos(raw, unit)).toBeLessThan(1e-12);
+  });
+
+  test('maxTextBytes holds for a stream, too', async () => {
+    const e = loadEmbedder({ model: tiny, maxTextBytes: 8 });
+    const stream = e.embedStream(['12345678', 'ééééé']);
+    await expect(drain(stream)).rejects.toMatchObject({ code: 'ERR_ARGUMENT', field: 'texts[1]' });
+    await e.close();
+  });
+
   test.each([
     [42, undefined, /text must be a string; received 42/],
     ['x', { dimension: 3 }, /no option 'dimension'; did you mean 'dimensions'/],
@@ -283,7 +301,44 @@ describe('embed', () => {
   });
 });
 
+describe('settings of a load', () => {
+  test.each(['mean', 'cls', 'last'])('pooling %s overrides that of the file', async (pooling) => {
+    const e = loadEmbedder({ model: tiny, pooling: /** @type {'mean'} */ (pooling) }); // the tiny files differ in nothing else
+    const vectors = await e.embedMany(texts);
+    const goldens = golden.vectors(`bert-tiny-${pooling}.ref.f32`, 64);
+    for (const [i, v] of vectors.entries()) expect(golden.oneMinusCos(v, goldens[i])).toBeLessThanOrEqual(1e-6);
+    expect(e.info.pooling).toBe(pooling);
+    await e.close();
+  });
+
+  test('device and threads reach the core, which gives the same bits', async () => {
+    const vectors = [];
+    const submit = jest.spyOn(require('../js/native').native(), 'submit');
+    for (const settings of [{ threads: 1 }, { threads: 2, device: 'cpu' }, { device: 'auto' }]) {
+      const e = loadEmbedder({ model: tiny, .../** @type {any} */ (settings) });
+      vectors.push(await e.embedMany(texts, { matrix: true }));
+      const [, , load] = submit.mock.calls.filter(([kind]) => kind === Kind.open).pop();
+      expect(JSON.parse(/** @type {string} */ (load))).toMatchObject(settings);
+      expect(e.info.device).toBe('cpu');
+      await e.close();
+    }
+    expect(vectors[1]).toEqual(vectors[0]);
+    expect(vectors[2]).toEqual(vectors[0]);
+    submit.mockRestore();
+    expect(() => loadEmbedder({ device: /** @type {any} */ ('gpu') })).toThrow(/device must be 'auto' or 'cpu'/);
+  });
+});
+
 describe('a life', () => {
+  test('Symbol.asyncDispose closes', async () => {
+    const dispose = /** @type {any} */ (Symbol).asyncDispose ?? Symbol.for('nodejs.asyncDispose');
+    const [e, file] = /** @type {any[]} */ ([loadEmbedder(tiny), await openGguf(tiny)]);
+    await e.ready();
+    await Promise.all([e[dispose](), file[dispose]()]);
+    await expect(e.embed('x')).rejects.toMatchObject({ code: 'ERR_CLOSED' });
+    await expect(file.get('general.name')).rejects.toMatchObject({ code: 'ERR_CLOSED' });
+  });
+
   test('lazy, shared, harmless to await, closed twice', async () => {
     const e = await loadEmbedder(model);
     expect(e.info).toBeUndefined();
@@ -407,6 +462,21 @@ describe('a life', () => {
 });
 
 describe('openGguf', () => {
+  test('its signal ends what is asked of the file later', async () => {
+    const stop = new AbortController();
+    const file = await openGguf(model, { signal: stop.signal });
+    expect(await file.get('general.architecture')).toBe('bert');
+    const chunks = file.chunks('token_embd.weight');
+    await chunks.next();
+    stop.abort('enough');
+    await expect(file.get('general.architecture')).rejects.toBe('enough');
+    await expect(file.load('token_embd.weight')).rejects.toBe('enough');
+    await expect(drain(chunks)).rejects.toBe('enough');
+    await expect(drain(file)).rejects.toBe('enough');
+    await file.close(); // which nothing ends
+    await expect(file.get('general.architecture')).rejects.toMatchObject({ code: 'ERR_CLOSED' });
+  });
+
   test('metadata, tensors, plan, chunks, load', async () => {
     const f = await openGguf(model);
     expect(f.info).toMatchObject({ version: 3, bigEndian: false, alignment: 32, pairs: 73, tensors: 101, parts: 1 });
@@ -458,6 +528,40 @@ describe('memory', () => {
     expect(() => MemoryGuard.check(10485761)).toThrow('BLOCKED: Allocation 10485761 bytes exceeds 10MB limit. This prevents V8 heap crashes.');
   });
 
+  test('a list whose copy would be too large is refused, and as a matrix read in place', async () => {
+    const list = new Array(1310721).fill('x');
+    const copy = jest.spyOn(list, Symbol.iterator);
+    const e = loadEmbedder(tiny);
+    await expect(e.embedMany(list)).rejects.toMatchObject({ code: 'ERR_MEMORY_GUARD' });
+    const stop = new AbortController();
+    const begun = e.embedMany(list, { matrix: true, signal: stop.signal });
+    await e.embed('a text');
+    stop.abort('enough');
+    await expect(begun).rejects.toBe('enough');
+    list[1310720] = /** @type {any} */ (7);
+    await expect(e.embedMany(list, { matrix: true })).rejects.toMatchObject({ code: 'ERR_ARGUMENT', field: 'texts[1310720]' }); // at once
+    expect(copy).not.toHaveBeenCalled();
+    await e.close();
+  });
+
+  test('a matrix of a list that is read in place: the same vectors, and an error for what was taken away', async () => {
+    jest.resetModules();
+    jest.doMock('../js/limits', () => ({ .../** @type {object} */ (jest.requireActual('../js/limits')), heapAllocationBytes: 8 * 600 }));
+    const e = require('..').loadEmbedder(tiny);
+    jest.dontMock('../js/limits');
+    const list = Array.from({ length: 700 }, (_, i) => `text ${i}`);
+    const copy = jest.spyOn(list, Symbol.iterator);
+    const matrix = await e.embedMany(list, { matrix: true });
+    expect(copy).not.toHaveBeenCalled();
+    copy.mockRestore();
+    const vectors = [list.slice(0, 350), list.slice(350)].map((half) => e.embedMany(half));
+    expect(Array.from(matrix)).toEqual((await Promise.all(vectors)).flat().flatMap((v) => Array.from(v)));
+    const cut = e.embedMany(list, { matrix: true });
+    list.length = 300;
+    await expect(cut).rejects.toMatchObject({ code: 'ERR_ARGUMENT', field: 'texts[300]' });
+    await e.close();
+  });
+
   test('the monitor grants, refuses and takes back', () => {
     const [{ reserved }] = [0].map(memoryReport); // it takes nothing, whatever it is given
     const m = new MemoryMonitor(1000 + reserved);
@@ -485,6 +589,78 @@ describe('memory', () => {
       ['heap-safe', 75],
       ['heap-critical', 95],
     ]);
+  });
+
+  test('the heap watch asks for a collection once above each limit, and not for the next ten seconds', async () => {
+    let used = 50;
+    let now = 1e6;
+    const clock = jest.spyOn(performance, 'now').mockImplementation(() => now);
+    const { gc } = globalThis;
+    globalThis.gc = jest.fn(async () => {});
+    const watch = new CrashPrevention(() => ({ used_heap_size: used, heap_size_limit: 100 }));
+    /** @param {number} share @param {number} seconds how often it was asked after a thousand calls */
+    const asked = async (share, seconds) => {
+      used = share;
+      now += 1000 * seconds;
+      try {
+        for (let i = 0; i < 1000; i++) await watch.check();
+      } catch ({ code }) {
+        expect(code).toBe('ERR_HEAP_CRITICAL');
+      }
+      return /** @type {jest.Mock} */ (globalThis.gc).mock.calls.length;
+    };
+    const counts = [];
+    for (const [share, seconds] of [
+      [50, 1], // safe
+      [75, 1],
+      [76, 60], // it has not fallen
+      [95, 1], // another limit
+      [95, 1],
+      [50, 1],
+      [75, 1], // too soon
+      [75, 10],
+    ])
+      counts.push(await asked(share, seconds));
+    clock.mockRestore();
+    globalThis.gc = gc;
+    expect(counts).toEqual([0, 1, 1, 2, 2, 2, 2, 3]);
+  });
+
+  test('with a full heap what would fill it further is refused; looking and closing are not', async () => {
+    const [e, file] = [loadEmbedder(model), await openGguf(model)];
+    const v = await e.embed('a text');
+    const full = jest.spyOn(v8, 'getHeapStatistics').mockReturnValue({ ...v8.getHeapStatistics(), used_heap_size: 3.9e9, heap_size_limit: 4e9 });
+    await new Promise((resolve) => setTimeout(resolve, 10)); // it looks every five
+    const other = loadEmbedder(tiny);
+    const calls = {
+      embed: () => e.embed('a'),
+      embedMany: () => e.embedMany(['a', 'b'], { matrix: true }),
+      embedStream: () => drain(e.embedStream(['a'])),
+      tokenize: () => e.tokenize('a'),
+      countTokens: () => e.countTokens('a'),
+      load: () => other.ready(),
+      openGguf: () => openGguf(model),
+      get: () => file.get('general.name'),
+      pairs: () => drain(file),
+      tensors: () => file.tensors(),
+      chunks: () => drain(file.chunks('token_embd.weight')),
+      loadTensor: () => file.load('token_embd.weight'),
+    };
+    const codes = await Promise.all(
+      Object.entries(calls).map(([name, refused]) =>
+        refused().then(
+          () => name,
+          ({ code }) => code,
+        ),
+      ),
+    );
+    expect(codes).toEqual(Object.keys(calls).map(() => 'ERR_HEAP_CRITICAL'));
+    expect(e.memory().v8.used).toBe(3.9e9);
+    expect(e.similarity(v, v)).toBeCloseTo(1);
+    await Promise.all([e.close(), file.close()]);
+    full.mockRestore();
+    expect(await other.embed('a')).toHaveLength(64); // the refused load may be tried again
+    await other.close();
   });
 
   test('kernels lists the sets', () => {
