@@ -10,7 +10,7 @@ const { resolveModel } = require('./hub/resolve');
 const limits = require('./limits');
 const options = require('./options');
 const { checkSettings, outputs, quantizeRows } = require('./quantize');
-const { fitOneSlice, inSlices, mostQueued } = require('./slices');
+const { fitOneSlice, inSlices, mostQueued, unitsUnderWay } = require('./slices');
 const { similarity } = require('./vectors');
 
 /**
@@ -21,6 +21,8 @@ const { similarity } = require('./vectors');
  * @typedef {{ vectors: Numbers, scales?: number[], tokens?: number[], truncated?: number[] }} Slice
  * @typedef {string[] | Iterable<string> & { length: number }} Texts
  */
+
+const mostQueuedUnits = 128 * 1024 * 1024; // UTF-16; the core holds a copy of each text that waits, up to three bytes a unit
 
 const forgotten = closedWhenForgotten(Kind.close);
 
@@ -41,6 +43,7 @@ class Embedder extends EventEmitter {
   /** @type {Promise<void> | undefined} */
   #closing;
   #queued = 0;
+  #queuedUnits = 0; // UTF-16
 
   /** @param {Record<string, any>} checked */
   constructor(checked) {
@@ -119,16 +122,27 @@ class Embedder extends EventEmitter {
     return o;
   }
 
-  /** Throws when the queue is full; nothing was taken then. @param {number} texts */
-  #enqueue(texts) {
-    if (this.#queued > 0 && this.#queued + texts > this.#options.maxQueuedTexts) {
+  /**
+   * Throws when the queue is full; nothing was taken then.
+   * @param {number} texts
+   * @param {number} units UTF-16
+   * @returns {() => void} to be called when they are answered
+   */
+  #enqueue(texts, units) {
+    const { maxQueuedTexts } = this.#options;
+    if (this.#queued > 0 && (this.#queued + texts > maxQueuedTexts || this.#queuedUnits + units > mostQueuedUnits)) {
       throw new GgufError({
         code: 'ERR_BUSY',
         kind: 'state',
-        message: `${this.#queued} texts are queued; at most ${this.#options.maxQueuedTexts} may be (maxQueuedTexts)`,
+        message: `${this.#queued} texts of ${this.#queuedUnits} characters are queued; at most ${maxQueuedTexts} (maxQueuedTexts) of ${mostQueuedUnits} may be`,
       });
     }
     this.#queued += texts;
+    this.#queuedUnits += units;
+    return () => {
+      this.#queued -= texts;
+      this.#queuedUnits -= units;
+    };
   }
 
   /**
@@ -158,12 +172,12 @@ class Embedder extends EventEmitter {
     const caller = callerStack(this.embed);
     options.checkText(text, 'text', this.#options.maxTextBytes);
     const o = this.#callOptions(callOptions, options.callOptions);
-    this.#enqueue(1);
+    const answered = this.#enqueue(1, text.length);
     try {
       const slice = await this.#embedSlice([text], o, caller);
       return part(slice, slice.vectors, 0);
     } finally {
-      this.#queued--;
+      answered();
     }
   }
 
@@ -182,14 +196,14 @@ class Embedder extends EventEmitter {
     if (copied) MemoryGuard.check(texts.length * 8);
     if (texts.length > 0) options.checkText(texts[0], 'texts[0]', this.#options.maxTextBytes); // a list of holes is not worth its copy
     const copy = copied ? [...texts] : undefined; // the caller may change theirs while we work
-    options.checkTexts(copy ?? texts, this.#options.maxTextBytes);
+    if (copy) options.checkTexts(copy, this.#options.maxTextBytes);
     const list = copy ?? inPlace(texts, this.#options.maxTextBytes);
     const queued = Math.min(list.length, mostQueued); // the rest waits in the caller's list, in nobody's way
-    this.#enqueue(queued);
+    const answered = this.#enqueue(queued, unitsUnderWay(list));
     try {
       return matrix ? await this.#matrix(list, o, caller) : await this.#vectors(list, o, caller);
     } finally {
-      this.#queued -= queued;
+      answered();
     }
   }
 
@@ -211,7 +225,7 @@ class Embedder extends EventEmitter {
     let at = 0;
     for await (const { vectors, count } of this.#slices(list, o, caller)) {
       const bytes = (vectors.byteLength / count) * list.length;
-      const made = matrix ? undefined : await call(Kind.output, { core: this.#core(), request: { bytes }, caller });
+      const made = matrix ? undefined : await call(Kind.output, { core: this.#core(), request: { bytes, memoryLimit: this.#options.memoryLimit }, caller });
       matrix ??= new NumberArray(/** @type {ArrayBuffer} */ (made?.output));
       matrix.set(vectors, at);
       at += vectors.length;

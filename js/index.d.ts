@@ -77,7 +77,7 @@ export interface LoadOptions extends TextOptions {
   pooling?: 'mean' | 'cls' | 'last';
   /** Longest text in bytes of UTF-8. Default 1 MiB. */
   maxTextBytes?: number;
-  /** Texts that may wait; more reject with ERR_BUSY. Default, and at most, 65,536: all users of a model's weights share its queue. */
+  /** Texts that may wait; more, or more than 134,217,728 characters of them, reject with ERR_BUSY. Default, and at most, 65,536: all users of a model's weights share its queue. */
   maxQueuedTexts?: number;
   /** Aborts the load. */
   signal?: AbortSignal;

@@ -13,6 +13,19 @@ function fitOneSlice(texts) {
   return texts.length <= sliceTexts && texts.reduce((n, t) => n + t.length, 0) <= sliceUnits;
 }
 
+/** UTF-16 units of a list that are with the core at a time, at most. @param {Iterable<string>} texts */
+function unitsUnderWay(texts) {
+  let n = 0;
+  let units = 0;
+  let longest = 0;
+  for (const { length } of texts) {
+    if (++n > mostQueued) break;
+    units += length;
+    longest = Math.max(longest, length);
+  }
+  return Math.min(units, slicesUnderWay * (sliceUnits + longest));
+}
+
 /** Cuts a source into slices. It is read ahead by one text, so that waiting for that one can be raced. */
 class Slicer {
   #iterator;
@@ -138,4 +151,4 @@ async function* inSlices(texts, signal, job) {
   }
 }
 
-module.exports = { fitOneSlice, inSlices, mostQueued };
+module.exports = { fitOneSlice, inSlices, mostQueued, unitsUnderWay };

@@ -301,6 +301,20 @@ describe('embed', () => {
   });
 });
 
+test('long texts that wait are counted, and so many are refused', async () => {
+  const e = loadEmbedder();
+  await e.embed('loads');
+  const long = 'a '.repeat(1 << 19);
+  const calls = Array.from({ length: 140 }, () => e.embed(long));
+  expect(e.memory().purposes.staging).toBeGreaterThan(100 * 1024 * 1024);
+  const settled = await Promise.allSettled(calls);
+  const refused = settled.filter((s) => s.status === 'rejected').map((s) => s.reason);
+  expect(refused).toHaveLength(140 - 128);
+  for (const error of refused) expect(error).toMatchObject({ code: 'ERR_BUSY', message: expect.stringContaining('characters') });
+  expect(e.memory().purposes.staging).toBe(0);
+  await e.close();
+});
+
 describe('settings of a load', () => {
   test.each(['mean', 'cls', 'last'])('pooling %s overrides that of the file', async (pooling) => {
     const e = loadEmbedder({ model: tiny, pooling: /** @type {'mean'} */ (pooling) }); // the tiny files differ in nothing else
