@@ -45,7 +45,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage.`;
 async function main(argv) {
   const [name, ...rest] = argv;
   if (name === '--version') return print(version).then(() => 0);
-  if (!name || name === '--help' || name === '-h' || rest.includes('--help') || rest.includes('-h')) {
+  if (!name || name === '--help' || name === '-h') {
     await print(help);
     return name ? 0 : 2;
   }
@@ -57,6 +57,7 @@ async function main(argv) {
   } catch (e) {
     throw new UsageError(/** @type {Error} */ (e).message);
   }
+  if (parsed.values.help) return print(help).then(() => 0);
   return (await command.run(parsed.values, parsed.positionals)) ?? 0;
 }
 

@@ -92,7 +92,6 @@ class Embedder extends EventEmitter {
   async #open(caller) {
     await this.#watch.check();
     const { model: named = bundledModel(), precision, threads, device, memoryLimit, pooling, maxTokens, signal, onProgress } = this.#options;
-    const wantsProgress = onProgress || this.listenerCount('progress') > 0;
     const listeners = stoppedByThrow((/** @type {LoadProgress} */ p) => {
       onProgress?.(p);
       this.emit('progress', p);
@@ -103,7 +102,8 @@ class Embedder extends EventEmitter {
     const stop = AbortSignal.any([this.#stop.signal, listeners.signal, ...(signal ? [signal] : [])]);
     const model = await resolveModel(named, { signal: stop, onProgress: report });
     const request = { path: model, precision, threads, device, memoryLimit, pooling, maxTokens };
-    const { reply, target } = await call(Kind.open, { core: this.#core(), request, signal: stop, progress: wantsProgress ? progress : undefined, caller });
+    const heard = onProgress || this.listenerCount('progress') > 0; // as late as can be: reports that nobody hears take a sixth of a load's time
+    const { reply, target } = await call(Kind.open, { core: this.#core(), request, signal: stop, progress: heard ? progress : undefined, caller });
     if (this.#closed) {
       await closeTarget(Kind.close, /** @type {Target} */ (target));
       throw closedError('embedder');
@@ -279,6 +279,7 @@ class Embedder extends EventEmitter {
     options.checkText(text, 'text', this.#options.maxTextBytes);
     const { maxTokens: _, ...defaults } = options.pick(this.#callDefaults, options.tokenizeOptions);
     const { signal, ...request } = { ...defaults, ...options.check(given, options.tokenizeOptions, 'options') };
+    if (request.prefix !== undefined) options.checkText(request.prefix, 'prefix', this.#options.maxTextBytes);
     await this.#watch.check();
     return call(Kind.tokenize, { target: await this.#target(signal, caller), texts: [text], request: { ...request, count }, signal, caller });
   }

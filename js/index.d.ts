@@ -277,6 +277,7 @@ export class Embedder {
   /** The memory of the core that this embedder uses: of all its models, in this process or in its child. */
   memory(): MemoryReport;
   on(event: 'heap-safe' | 'heap-critical', listener: (report: HeapReport) => void): this;
+  /** Listen before the first use, or right after it: of a load that is under way without a listener nothing is reported. */
   on(event: 'progress', listener: (progress: LoadProgress) => void): this;
   off(event: 'heap-safe' | 'heap-critical' | 'progress', listener: (...args: any[]) => void): this;
   once(event: 'heap-safe' | 'heap-critical', listener: (report: HeapReport) => void): this;

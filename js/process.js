@@ -18,6 +18,7 @@
 // rejects with ERR_PROCESS_DIED, the epoch goes up (handles of an earlier epoch are void) and the next call starts another.
 
 const { spawn, spawnSync } = require('node:child_process');
+const os = require('node:os');
 const { GgufError } = require('./errors');
 const { Kind } = require('./kinds');
 
@@ -33,8 +34,10 @@ const requestHeader = 32;
 const responseHeader = 24;
 const Type = Object.freeze({ hello: 0, result: 1, error: 2, progress: 3 });
 const counterNames = ['weights', 'activations', 'staging', 'vocab', 'index', 'output', 'regions', 'budget', 'reserved', 'system', 'goHeap', 'working'];
+/** What the system leaves, as Node knows it; macOS swaps before it refuses, and has little that is free. */
+const systemBytes = () => (process.platform === 'darwin' ? os.totalmem() : (process.availableMemory?.() ?? os.freemem()));
 /** Before a child has told anything. */
-const nothingKnown = () => ({ ...Object.fromEntries(counterNames.map((n) => [n, 0])), system: Number.MAX_SAFE_INTEGER });
+const nothingKnown = () => ({ ...Object.fromEntries(counterNames.map((n) => [n, 0])), system: systemBytes() });
 const stderrKept = 2048;
 
 /** @param {number} id @param {number} kind @param {number} handle @param {string} request @param {string[]} texts @param {boolean} progress */

@@ -66,15 +66,34 @@ const isCosineVector = (v) => /^\[object (Float32|Float64|Int8)Array\]$/.test(Ob
 function similarity(a, b) {
   if (!isCosineVector(a)) throw argumentError('a', cosineVector, a);
   if (!isCosineVector(b) || a.length !== b.length) throw argumentError('b', `${cosineVector} of ${a.length} values`, b);
+  const plain = cosine(a, b, 1, 1);
+  return plain ?? cosine(a, b, greatest(a) || 1, greatest(b) || 1) ?? 0;
+}
+
+/** Squares beyond it lose digits, or are 0 or infinite. */
+const square = { least: 1e-280, most: 1e300 };
+
+/** Undefined where the squares are out of range: of a vector of zeros, too. @param {CosineVector} a @param {CosineVector} b @param {number} scaleA @param {number} scaleB */
+function cosine(a, b, scaleA, scaleB) {
   let dot = 0;
   let aa = 0;
   let bb = 0;
   for (let i = 0; i < a.length; i++) {
-    dot += a[i] * b[i];
-    aa += a[i] * a[i];
-    bb += b[i] * b[i];
+    const x = a[i] / scaleA;
+    const y = b[i] / scaleB;
+    dot += x * y;
+    aa += x * x;
+    bb += y * y;
   }
-  return aa === 0 || bb === 0 ? 0 : dot / Math.sqrt(aa * bb);
+  if (Math.min(aa, bb) < square.least || Math.max(aa, bb) > square.most) return undefined;
+  return dot / (Math.sqrt(aa) * Math.sqrt(bb));
+}
+
+/** @param {CosineVector} v */
+function greatest(v) {
+  let most = 0;
+  for (const x of v) most = Math.max(most, Math.abs(x));
+  return most;
 }
 
 module.exports = { quantize, calibrate, similarity };

@@ -126,6 +126,14 @@ test('inspect --json: metadata as JSON has it, whole numbers beyond it and what 
   fs.rmSync(folder, { recursive: true });
 });
 
+test('-h after -- is a text; texts of arguments and of files are not mixed', () => {
+  expect(objects(run(['embed', '-m', tiny, '--json', '--', '-h', '--help']).out).map((o) => o.text)).toEqual(['-h', '--help']);
+  for (const flag of ['-h', '--help'])
+    expect(run(['embed', 'a', flag])).toMatchObject({ status: 0, out: expect.stringMatching(/^gguf-stream .*: text embeddings/) });
+  for (const command of ['embed', 'similarity', 'tokenize'])
+    expect(run([command, '-m', tiny, 'a', 'b', '--file', __filename])).toMatchObject({ status: 2, out: '', err: expect.stringContaining('not from both') });
+});
+
 test('exit codes: 2 for wrong usage, 1 for failures', () => {
   for (const args of [[], ['foo'], ['embed', '--bogus'], ['inspect'], ['embed', '--precision', 'half', 'x']]) expect(run(args).status).toBe(2);
   const missing = run(['embed', '--model', 'missing.gguf', 'x']);

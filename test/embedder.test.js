@@ -175,7 +175,8 @@ describe('embed', () => {
       }
     }
     expect(await embedder.embedMany(Odd.from(['a', 'b']))).toEqual(await embedder.embedMany(['a', 'b']));
-    await expect(embedder.embed('a', { prefix: 'x'.repeat(2 ** 20 + 1) })).rejects.toMatchObject({ code: 'ERR_ARGUMENT', field: 'prefix' });
+    for (const call of ['embed', 'tokenize', 'countTokens'])
+      await expect(embedder[call]('a', { prefix: 'x'.repeat(2 ** 20 + 1) })).rejects.toMatchObject({ code: 'ERR_ARGUMENT', field: 'prefix' });
     expect(golden.oneMinusCos(await embedder.embed(''), wanted[texts.indexOf('')])).toBeLessThanOrEqual(1e-6);
   });
 
@@ -203,6 +204,14 @@ describe('embed', () => {
     const stream = e.embedStream(['12345678', 'ééééé']);
     await expect(drain(stream)).rejects.toMatchObject({ code: 'ERR_ARGUMENT', field: 'texts[1]' });
     await e.close();
+  });
+
+  test.each([1e-310, 1e-160, 1e-100, 1, 1e100, 1e160, Number.MAX_VALUE / 2])('similarity of vectors of %d', (size) => {
+    const a = Float64Array.of(size, 2 * size, 0);
+    expect(embedder.similarity(a, a)).toBeCloseTo(1, 6);
+    expect(embedder.similarity(a, Float64Array.of(-3, -6, 0))).toBeCloseTo(-1, 6);
+    expect(embedder.similarity(Float64Array.of(3, 0, 0), a)).toBeCloseTo(1 / Math.sqrt(5), 6);
+    expect(embedder.similarity(a, new Float64Array(3))).toBe(0);
   });
 
   test.each([
@@ -451,6 +460,16 @@ describe('a life', () => {
     await expect(e.embed('x')).rejects.toBe(mine);
     throws = false;
     expect(await e.embed('x')).toHaveLength(384);
+    await e.close();
+  });
+
+  test('a listener of progress that comes right after the load began hears all of it', async () => {
+    const e = loadEmbedder(tiny);
+    const loading = e.ready();
+    const reports = [];
+    e.on('progress', (p) => reports.push(p));
+    await loading;
+    expect(reports.at(-1)).toMatchObject({ phase: 'load', loadedBytes: reports.at(-1).totalBytes });
     await e.close();
   });
 

@@ -229,6 +229,11 @@ test('the whole of the API without the addon', () => {
   expect(out.out.split('\n')).toEqual(['true 0', '101 bert 196608', 'ERR_MEMORY_LIMIT', expect.stringMatching(/^\d+$/), 'ERR_PROCESS_DIED']);
 });
 
+test('a monitor grants what there may be before a core has said how much, and no more', () => {
+  const code = `const m = new g.MemoryMonitor(2 ** 52); console.log(m.canAllocate(1e15), m.canAllocate(1000), m.available <= require('node:os').totalmem());`;
+  expect(script(code, { env: { GGUF_STREAM_BINARY: executable } })).toMatchObject({ end: 0, out: 'false true true' });
+});
+
 test('what cannot be started is said once, in full', () => {
   const code = `g.loadEmbedder().embed('x').catch((e) => console.log(e.code + ' ' + e.message))`;
   expect(script(code, { env: { GGUF_STREAM_BINARY: '/no/such/file' } }).out).toMatch(

@@ -79,6 +79,7 @@ function recordOf(line, where) {
  * @returns {AsyncGenerator<TextRecord>}
  */
 async function* records(v, args) {
+  if (args.length > 0 && v.file) throw new UsageError('texts come from the arguments or from --file, not from both');
   for (const text of args) yield { text };
   if (args.length > 0) return;
   for (const file of v.file ?? [undefined]) {
