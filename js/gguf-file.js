@@ -65,14 +65,16 @@ class GgufFile {
   /** @type {{ target?: Target }} */
   #state;
   #signal;
+  #memoryLimit;
   /** @type {TensorInfo[] | undefined} */
   #tensors;
 
-  /** @param {Target} target @param {GgufFileInfo} info @param {AbortSignal | undefined} signal */
-  constructor(target, info, signal) {
+  /** @param {Target} target @param {GgufFileInfo} info @param {{ signal?: AbortSignal, memoryLimit?: number }} checked */
+  constructor(target, info, { signal, memoryLimit }) {
     this.#state = { target };
     forgotten.register(this, this.#state, this);
     this.#signal = signal;
+    this.#memoryLimit = memoryLimit;
     this.info = Object.freeze(info);
   }
 
@@ -145,7 +147,7 @@ class GgufFile {
   /** @param {string} name */
   async load(name) {
     if (typeof name !== 'string') throw argumentError('name', "a tensor's name", name);
-    const { output } = await this.#job(Kind.fileLoad, { tensor: name });
+    const { output } = await this.#job(Kind.fileLoad, { tensor: name, memoryLimit: this.#memoryLimit });
     return new Float32Array(/** @type {ArrayBuffer} */ (output));
   }
 
@@ -168,10 +170,11 @@ class GgufFile {
  */
 async function openGguf(file, given) {
   const model = options.checkModel(file, 'path');
-  const { signal } = options.check(given, options.fileOptions, 'options');
+  const checked = options.check(given, options.fileOptions, 'options');
+  const { signal } = checked;
   await watch.check();
   const { reply, target } = await call(Kind.fileOpen, { request: { path: await resolveModel(model, { signal }) }, signal });
-  return new GgufFile(/** @type {Target} */ (target), reply.info, signal);
+  return new GgufFile(/** @type {Target} */ (target), reply.info, checked);
 }
 
 module.exports = { GgufFile, openGguf };

@@ -382,8 +382,11 @@ export class GgufFile implements AsyncIterable<[string, MetadataValue]> {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-/** Opens a .gguf file by its path, file: URL or name on the hub, as {@link LoadOptions.model}. The signal ends the opening, and later all that is asked of the file. */
-export function openGguf(path: string | URL, options?: { signal?: AbortSignal }): Promise<GgufFile>;
+/**
+ * Opens a .gguf file by its path, file: URL or name on the hub, as {@link LoadOptions.model}. The signal ends the opening, and later
+ * all that is asked of the file; memoryLimit is the most bytes that load may take, 2 GiB if it is not given.
+ */
+export function openGguf(path: string | URL, options?: { signal?: AbortSignal; memoryLimit?: number }): Promise<GgufFile>;
 
 /** Grants bytes against the process's budget, which it shares with the core. */
 export class MemoryMonitor {

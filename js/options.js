@@ -74,7 +74,7 @@ const quantizeOptions = { ranges: callOptions.ranges, bitOrder: callOptions.bitO
 const manyOptions = { ...callOptions, output: oneOf(...numbers, 'vectors', 'matrix'), matrix: flag };
 
 /** @type {Table} */
-const fileOptions = { signal };
+const fileOptions = { signal, memoryLimit: loadOptions.memoryLimit };
 
 /** @type {Table} */
 const planOptions = { precision: loadOptions.precision };

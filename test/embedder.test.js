@@ -495,6 +495,20 @@ describe('a life', () => {
 });
 
 describe('openGguf', () => {
+  test('memoryLimit bounds what load takes, and lifts the default', async () => {
+    const f = await openGguf(model, { memoryLimit: 1e6 });
+    await expect(f.load('token_embd.weight')).rejects.toMatchObject({ code: 'ERR_MEMORY_LIMIT', message: expect.stringMatching(/bound: memoryLimit/) });
+    await f.close();
+    const release = new MemoryMonitor(2 ** 40).tryAllocate(2 ** 31); // all of the default budget
+    const more = await openGguf(model, { memoryLimit: 2 ** 40 });
+    expect(await more.load('blk.0.attn_q.bias')).toHaveLength(384);
+    await more.close();
+    const e = loadEmbedder({ memoryLimit: 2 ** 40 }); // a matrix goes by the embedder's, too
+    expect(await e.embedMany(Array(300).fill('a'), { matrix: true })).toHaveLength(300 * 384);
+    await e.close();
+    release();
+  });
+
   test('its signal ends what is asked of the file later', async () => {
     const stop = new AbortController();
     const file = await openGguf(model, { signal: stop.signal });

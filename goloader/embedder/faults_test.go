@@ -301,7 +301,7 @@ func TestAnOpenFileChanges(t *testing.T) {
 		"Tensors":        func(f *File) error { _, err := f.Tensors(0, 100); return err },
 		"Plan":           func(f *File) error { _, err := f.Plan(device.Exact); return err },
 		"Chunk":          func(f *File) error { _, err := f.Chunk("token_embd.weight", 0, make([]byte, 1<<16)); return err },
-		"Load":           func(f *File) error { return f.Load("token_embd.weight", nil, onHeap) },
+		"Load":           func(f *File) error { return f.Load("token_embd.weight", 0, nil, onHeap) },
 	}
 	for name, change := range map[string]func(*testing.T, string){
 		"cut":          func(t *testing.T, path string) { require.NoError(t, os.Truncate(path, 100)) },
@@ -317,7 +317,7 @@ func TestAnOpenFileChanges(t *testing.T) {
 		for call, of := range calls {
 			require.Equal(t, errs.FileChanged, errs.From(of(f)).Code, "%s: %s", name, call)
 		}
-		require.Equal(t, errs.GGUFTensorNotFound, errs.From(f.Load("none", nil, onHeap)).Code, "is the caller's")
+		require.Equal(t, errs.GGUFTensorNotFound, errs.From(f.Load("none", 0, nil, onHeap)).Code, "is the caller's")
 		f.Close()
 	}
 }

@@ -309,8 +309,8 @@ func (f *File) Chunk(name string, offset int64, dst []byte) (reply *ChunkReply, 
 	return r, g.ReadTensor(&t, offset, dst[:n])
 }
 
-// Load decodes a tensor into memory that allocate gives.
-func (f *File) Load(name string, cancelled *atomic.Uint32, allocate func(int64) ([]float32, error)) (err error) {
+// Load decodes a tensor into memory that allocate gives, within a limit (0: the default budget).
+func (f *File) Load(name string, limit int64, cancelled *atomic.Uint32, allocate func(int64) ([]float32, error)) (err error) {
 	g, done, err := f.open()
 	if err != nil {
 		return err
@@ -321,7 +321,7 @@ func (f *File) Load(name string, cancelled *atomic.Uint32, allocate func(int64) 
 		return err
 	}
 	n, _ := t.Shape.Elements()
-	grant, err := f.runtime.monitor.TryAllocate(n*4+stream.LoaderBytes, 0, name)
+	grant, err := f.runtime.monitor.TryAllocate(n*4+stream.LoaderBytes, limit, name)
 	if err != nil {
 		return err
 	}

@@ -88,5 +88,5 @@ func (c *Core) fileLoad(j *job) error {
 	if err != nil {
 		return err
 	}
-	return f.Load(m.Tensor, j.Cancelled(), j.floats)
+	return f.Load(m.Tensor, m.MemoryLimit, j.Cancelled(), j.floats)
 }

@@ -48,13 +48,14 @@ type fileOpenReply struct {
 }
 
 type fileMessage struct {
-	Path      string `json:"path"`
-	Key       string `json:"key"`
-	Tensor    string `json:"tensor"`
-	Precision string `json:"precision"`
-	From      int64  `json:"from"`
-	Count     int64  `json:"count"`
-	Offset    int64  `json:"offset"`
+	Path        string `json:"path"`
+	Key         string `json:"key"`
+	Tensor      string `json:"tensor"`
+	Precision   string `json:"precision"`
+	From        int64  `json:"from"`
+	Count       int64  `json:"count"`
+	Offset      int64  `json:"offset"`
+	MemoryLimit int64  `json:"memoryLimit"` // 0: the default budget
 }
 
 type peakMessage struct {
