@@ -30,6 +30,7 @@ function oldLimit(limit) {
 function oldGeneration() {
   const { used_heap_size, heap_size_limit } = v8.getHeapStatistics();
   const limit = oldLimit(heap_size_limit);
+  if (used_heap_size <= safeShare * limit) return { used_heap_size, heap_size_limit: limit }; // few, even with the young one's
   const young = v8.getHeapSpaceStatistics().reduce((n, s) => (s.space_name.startsWith('new_') ? n + s.space_used_size : n), 0);
   const used = used_heap_size - young;
   // what the young one holds is mostly garbage, but when the old one is filled it may have to take that, too
