@@ -70,8 +70,8 @@ function similarity(a, b) {
   return plain ?? cosine(a, b, greatest(a) || 1, greatest(b) || 1) ?? 0;
 }
 
-/** Squares beyond it lose digits, or are 0 or infinite. */
-const square = { least: 1e-280, most: 1e300 };
+/** Beyond it the product of two squares loses digits, or is 0 or infinite. */
+const square = { least: 1e-140, most: 1e150 };
 
 /** Undefined where the squares are out of range: of a vector of zeros, too. @param {CosineVector} a @param {CosineVector} b @param {number} scaleA @param {number} scaleB */
 function cosine(a, b, scaleA, scaleB) {
@@ -86,7 +86,7 @@ function cosine(a, b, scaleA, scaleB) {
     bb += y * y;
   }
   if (Math.min(aa, bb) < square.least || Math.max(aa, bb) > square.most) return undefined;
-  return dot / (Math.sqrt(aa) * Math.sqrt(bb));
+  return dot / Math.sqrt(aa * bb); // of a vector with itself exactly 1
 }
 
 /** @param {CosineVector} v */
