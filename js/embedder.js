@@ -24,6 +24,8 @@ const { similarity } = require('./vectors');
 
 const mostQueuedUnits = 128 * 1024 * 1024; // UTF-16; the core holds a copy of each text that waits, up to three bytes a unit
 
+const checkedTogether = 1 << 16; // texts: some milliseconds
+
 const forgotten = closedWhenForgotten(Kind.close);
 
 /** A model's users' handle: lazy, shared by concurrent callers. Made by loadEmbedder. */
@@ -198,6 +200,7 @@ class Embedder extends EventEmitter {
     const copy = copied ? [...texts] : undefined; // the caller may change theirs while we work
     if (copy) options.checkTexts(copy, this.#options.maxTextBytes);
     const list = copy ?? inPlace(texts, this.#options.maxTextBytes);
+    if (!copy) await checkInTurns(list);
     const queued = Math.min(list.length, mostQueued); // the rest waits in the caller's list, in nobody's way
     const answered = this.#enqueue(queued, unitsUnderWay(list));
     try {
@@ -341,6 +344,12 @@ function inPlace(texts, maxBytes) {
     }
   }
   return { length, [Symbol.iterator]: each };
+}
+
+/** Before the first is embedded, since the last may be hours away; in turns of the event loop, since millions take a tenth of a second. @param {Texts} list */
+async function checkInTurns(list) {
+  let n = 0;
+  for (const _ of list) if (++n % checkedTogether === 0) await new Promise((resolve) => setImmediate(resolve));
 }
 
 /** A slice's vectors, each with memory of its own. @param {Slice & { count: number }} slice */

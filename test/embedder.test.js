@@ -586,7 +586,12 @@ describe('memory', () => {
     stop.abort('enough');
     await expect(begun).rejects.toBe('enough');
     list[1310720] = /** @type {any} */ (7);
+    let turned = false;
+    setImmediate(() => {
+      turned = true;
+    });
     await expect(e.embedMany(list, { matrix: true })).rejects.toMatchObject({ code: 'ERR_ARGUMENT', field: 'texts[1310720]' }); // at once
+    expect(turned).toBe(true); // but not in one turn
     expect(copy).not.toHaveBeenCalled();
     await e.close();
   });

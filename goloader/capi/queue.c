@@ -146,8 +146,6 @@ int32_t gs_reserve(int64_t bytes, int64_t limit) {
     if (bytes < 0 || bytes > limit - have) return 0;
   } while (!__atomic_compare_exchange_n(&page->reserved, &have, have + bytes, 1, __ATOMIC_RELAXED,
                                         __ATOMIC_RELAXED));
-  /* until the system is looked at again, which counts what was written to by then */
-  __atomic_sub_fetch(&page->system, bytes, __ATOMIC_RELAXED);
   return 1;
 }
 
