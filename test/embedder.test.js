@@ -314,10 +314,9 @@ test('long texts that wait are counted, and so many are refused', async () => {
   const e = loadEmbedder();
   await e.embed('loads');
   const long = 'a'.repeat(1 << 20); // one word, so that they do not wait for long
-  const calls = Array.from({ length: 140 }, () => e.embed(long));
+  const all = Promise.allSettled(Array.from({ length: 140 }, () => e.embed(long))); // before the rest may throw
   expect(e.memory().purposes.staging).toBeGreaterThan(100 * 1024 * 1024);
-  const settled = await Promise.allSettled(calls);
-  const refused = settled.filter((s) => s.status === 'rejected').map((s) => s.reason);
+  const refused = (await all).filter((s) => s.status === 'rejected').map((s) => s.reason);
   expect(refused).toHaveLength(140 - 128);
   for (const error of refused) expect(error).toMatchObject({ code: 'ERR_BUSY', message: expect.stringContaining('characters') });
   expect(e.memory().purposes.staging).toBe(0);
