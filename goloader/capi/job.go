@@ -27,6 +27,8 @@ func (j *job) Request() []byte {
 	return unsafe.Slice((*byte)(unsafe.Pointer(j.c.request)), int(j.c.request_size))
 }
 
+func (j *job) TextCount() int { return int(j.c.text_count) }
+
 // Texts views the job's texts.
 func (j *job) Texts() [][]byte {
 	n := int(j.c.text_count)

@@ -110,8 +110,8 @@ func TestRequestsThatWaitTogetherShareRuns(t *testing.T) {
 	got, answers := make([]float32, len(want)), make(chan error, requests)
 	var run func()
 	for i := range texts {
-		start := e.Enqueue(&Request{Texts: texts[i : i+1], Done: func(_ *Result, err error) { answers <- err },
-			Allocate: func(n int64) ([]float32, error) { return got[int64(i)*n:][:n], nil }})
+		start := e.Enqueue((&Request{Texts: texts[i : i+1], Done: func(_ *Result, err error) { answers <- err },
+			Allocate: func(n int64) ([]float32, error) { return got[int64(i)*n:][:n], nil }}).waiting())
 		if start != nil {
 			run = start
 		}
@@ -132,9 +132,9 @@ func TestACancelledCallIsAnsweredWhateverIsBeforeIt(t *testing.T) {
 	defer e.Close()
 	order, stop := make(chan error, 13), new(atomic.Uint32)
 	enqueue := func(cancelled *atomic.Uint32) (run func()) {
-		return e.Enqueue(&Request{Texts: slices.Repeat([][]byte{[]byte("hello world")}, 256), Cancelled: cancelled,
+		return e.Enqueue((&Request{Texts: slices.Repeat([][]byte{[]byte("hello world")}, 256), Cancelled: cancelled,
 			Allocate: func(n int64) ([]float32, error) { return make([]float32, n), nil },
-			Done:     func(_ *Result, err error) { order <- err }})
+			Done:     func(_ *Result, err error) { order <- err }}).waiting())
 	}
 	run := enqueue(nil)
 	for range 11 {
@@ -178,7 +178,8 @@ func newFullQueue(t *testing.T) *fullQueue {
 
 func (q *fullQueue) enqueue(of *Embedder, texts int) {
 	q.t.Helper()
-	if start := of.Enqueue(&Request{Texts: make([][]byte, texts), Cancelled: q.stop, Done: func(_ *Result, err error) { q.answers <- err }}); start != nil {
+	r := &Request{Texts: make([][]byte, texts), Cancelled: q.stop, Done: func(_ *Result, err error) { q.answers <- err }}
+	if start := of.Enqueue(r.waiting()); start != nil {
 		require.Nil(q.t, q.run)
 		q.run = start
 	}

@@ -50,6 +50,7 @@ type Call interface {
 	Owner() uint64  // who asks; End closes all that it has opened
 	Handle() uint64 // of an embedder or a file; 0 if none
 	Request() []byte
+	TextCount() int
 	Texts() [][]byte
 	Cancelled() *atomic.Uint32
 	// Progress is where an Open reports to, nil if nobody listens.
@@ -205,18 +206,27 @@ func (c *Core) embed(j *job) (run func()) {
 		j.finish(err)
 		return nil
 	}
-	r := &embedder.Request{Texts: j.Texts(), Cancelled: j.Cancelled(), Allocate: j.floats}
-	if err := j.request(&r.Options); err != nil {
-		j.finish(err)
-		return nil
-	}
+	return e.Enqueue(embedder.Waiting{Maker: j, Texts: j.TextCount(), Cancelled: j.Cancelled()})
+}
+
+// MakeRequest implements embedder.RequestMaker. It runs on the model's goroutine, where others' requests are: a panic is this one's error.
+func (j *job) MakeRequest() (r *embedder.Request, err error) {
+	r = &embedder.Request{Cancelled: j.Cancelled(), Allocate: j.floats}
 	r.Done = func(result *embedder.Result, err error) {
 		if err == nil && r.Options.Details {
 			err = j.reply(result)
 		}
 		j.finish(err)
 	}
-	return e.Enqueue(r)
+	defer func() {
+		if e := recover(); e != nil {
+			err = errs.Fault("", e)
+		}
+	}()
+	if err = j.request(&r.Options); err == nil {
+		r.Texts = j.Texts()
+	}
+	return r, err
 }
 
 func (c *Core) tokenize(j *job) error {

@@ -34,6 +34,7 @@ func (c *fakeCall) Kind() Kind                { return c.kind }
 func (c *fakeCall) Owner() uint64             { return c.owner }
 func (c *fakeCall) Handle() uint64            { return c.handle }
 func (c *fakeCall) Request() []byte           { return c.request }
+func (c *fakeCall) TextCount() int            { return len(c.ends) }
 func (c *fakeCall) Texts() [][]byte           { return SplitTexts(c.texts, c.ends) }
 func (c *fakeCall) Cancelled() *atomic.Uint32 { return &c.cancelled }
 func (c *fakeCall) Reply(json []byte)         { c.reply = json }

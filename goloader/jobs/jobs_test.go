@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"encoding/json"
 	"path/filepath"
+	"runtime"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"gguf-stream/goloader/embedder"
 	"gguf-stream/goloader/errs"
+	"gguf-stream/goloader/limits"
 	"gguf-stream/goloader/memory"
 )
 
@@ -119,4 +121,36 @@ func TestOutputThatCannotBeMade(t *testing.T) {
 		require.Equal(t, errs.MemoryAllocation, code(do(t, core, c)), "kind %d", c.kind)
 	}
 	require.NoError(t, do(t, core, &fakeCall{kind: End, owner: 1}))
+}
+
+// TestAFullQueueIsSmall: what waits is let stand in the Go heap, 10 MB at most with the garbage that GC lets stand beside it.
+func TestAFullQueueIsSmall(t *testing.T) {
+	core := newCore(t)
+	handle := open(t, core, Open, 1)
+	calls := make([]fakeCall, limits.MaxQueuedTexts)
+	answers, ends := make(chan error, len(calls)), []uint64{5}
+	live := func() int64 {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc)
+	}
+	before := live()
+	var run func()
+	for i := range calls {
+		calls[i] = fakeCall{kind: Embed, handle: handle, request: []byte(`{"dimensions":2}`), texts: []byte("hello"), ends: ends, done: answers}
+		if r := core.Enter(&calls[i]); r != nil {
+			run = r
+		}
+	}
+	each := (live() - before) / int64(len(calls))
+	t.Log("bytes a call:", each)
+	for i := range calls {
+		calls[i].cancelled.Store(1)
+	}
+	run()
+	for range calls {
+		require.Equal(t, errs.Aborted, code(<-answers))
+	}
+	require.Less(t, each*int64(len(calls))*3/2, int64(10e6))
 }

@@ -59,6 +59,7 @@ func (j *call) Kind() jobs.Kind           { return j.kind }
 func (j *call) Owner() uint64             { return 0 } // the child ends with the one who asks
 func (j *call) Handle() uint64            { return j.handle }
 func (j *call) Request() []byte           { return j.request }
+func (j *call) TextCount() int            { return len(j.ends) }
 func (j *call) Texts() [][]byte           { return jobs.SplitTexts(j.texts, j.ends) } // panics at broken ends, where jobs recovers
 func (j *call) Cancelled() *atomic.Uint32 { return &j.cancelled }
 func (j *call) Reply(json []byte)         { j.reply = json }
