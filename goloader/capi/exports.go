@@ -60,9 +60,12 @@ func gs_start(settings *C.gs_settings, fault *C.gs_error) (status C.int32_t) {
 	}
 	for _, s := range cpu.Sets() {
 		name, needs := C.CString(s.Name), C.CString(s.Lacking())
-		C.gs_add_kernel(name, needs, boolInt(s.Name == core.Runtime().KernelSet()))
+		added := C.gs_add_kernel(name, needs, boolInt(s.Name == core.Runtime().KernelSet()))
 		C.free(unsafe.Pointer(name))
 		C.free(unsafe.Pointer(needs))
+		if added == 0 {
+			return putError(fault, errs.New(errs.InternalFault, "kernels", "gs_kernel_info has no room for the kernel set %s", s.Name))
+		}
 	}
 	C.gs_configure(settings, (*C.gs_counters)(unsafe.Pointer(core.Runtime().Ledger().Counters())))
 	go dispatch(core)

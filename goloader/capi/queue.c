@@ -43,13 +43,15 @@ void gs_configure(const gs_settings *s, gs_counters *counters) {
   page = counters;
 }
 
-void gs_add_kernel(const char *name, const char *needs, int selected) {
-  if (kernel_count == MAX_KERNELS) return;
+int gs_add_kernel(const char *name, const char *needs, int selected) {
+  if (kernel_count == MAX_KERNELS) return 0;
   gs_kernel_info *k = &kernels[kernel_count];
-  strncpy(k->name, name, sizeof k->name - 1);
-  strncpy(k->needs, needs, sizeof k->needs - 1);
+  if (strlen(name) >= sizeof k->name || strlen(needs) >= sizeof k->needs) return 0;
+  strcpy(k->name, name);
+  strcpy(k->needs, needs);
   if (selected) selected_kernel = kernel_count;
   kernel_count++;
+  return 1;
 }
 
 void gs_submit(gs_job *job) {

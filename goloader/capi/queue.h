@@ -11,6 +11,7 @@ int gs_entered(void);        /* how many threads wait for a job */
 void gs_finish(gs_job *job); /* any thread of the core */
 void gs_report(gs_job *job, uint64_t loaded, uint64_t total, const char *tensor);
 void gs_configure(const gs_settings *settings, gs_counters *counters);
-void gs_add_kernel(const char *name, const char *needs, int selected);
+int gs_add_kernel(const char *name, const char *needs,
+                  int selected); /* 0 where there is no room for it */
 #pragma GCC visibility pop
 #endif
