@@ -67,6 +67,14 @@ test('a bad line of --jsonl is told by its number', () => {
   fs.rmSync(folder, { recursive: true });
 });
 
+test("a line's end is a line feed: U+2028 and U+2029 are characters of a text", () => {
+  const texts = ['one\u2028two', 'three\u2029four', 'fünf 😀', ''];
+  const given = (/** @type {string} */ out) => objects(out).map((r) => r.text);
+  expect(given(run(['tokenize', '-m', tiny, '--json'], `${texts.join('\r\n')}\n`).out)).toEqual(texts);
+  const lines = texts.map((text) => JSON.stringify({ text })).join('\n');
+  expect(given(run(['tokenize', '-m', tiny, '--jsonl', '--json'], lines).out)).toEqual(texts);
+});
+
 test('--max-tokens and --no-truncate', () => {
   const long = 'a text of several tokens';
   const json = (/** @type {string[]} */ ...args) => JSON.parse(run([...args, '--json']).out);

@@ -85,6 +85,7 @@ async function* records(v, args) {
   for (const file of v.file ?? [undefined]) {
     const name = file ?? 'standard input';
     const input = file === undefined ? process.stdin : fs.createReadStream(file);
+    input.setEncoding('latin1'); // a character a byte: from Node 24 on readline ends a line at U+2028 and U+2029, too, which texts hold
     const lines = readline.createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY });
     /** @type {Error | undefined} */
     let failed;
@@ -96,7 +97,8 @@ async function* records(v, args) {
     lines.on('error', fail); // readline tells the input's once more
     let number = 0;
     for await (const read of lines) {
-      const line = number++ === 0 ? withoutMark(read) : read;
+      const decoded = Buffer.from(read, 'latin1').toString();
+      const line = number++ === 0 ? withoutMark(decoded) : decoded;
       if (!v.jsonl) yield { text: line };
       else if (line.trim() !== '') yield recordOf(line, `${name}, line ${number}`);
     }
