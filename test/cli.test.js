@@ -52,6 +52,19 @@ test('--jsonl --json: a line is its record and what was computed; int8 by its ow
   expect(run(['embed', '-m', tiny, '--jsonl', '--output', 'int8'], input).out.split('\n')[0].split(' ')).toHaveLength(64);
 });
 
+test('--jsonl --json: what JavaScript would change comes out as it was read; an earlier result is replaced', () => {
+  const fields = '"id":12345678901234567890,"x":1e400,"n":[0.10,-0], "text":"a"';
+  for (const [command, made] of [
+    ['embed', 'embedding'],
+    ['tokenize', 'ids'],
+  ]) {
+    const [first, second] = run([command, '-m', tiny, '--jsonl', '--json'], ` {${fields}} \n{"${made}":7,"text":"a"}\n`).out.split('\n');
+    expect(first.slice(0, -1).split(`,"${made}":`)).toEqual([`{${fields}`, JSON.stringify(JSON.parse(first)[made])]);
+    expect(Object.keys(JSON.parse(second))).toEqual([made, 'text']);
+    expect(JSON.parse(second)[made]).toEqual(JSON.parse(first)[made]);
+  }
+});
+
 test('a bad line of --jsonl is told by its number', () => {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'lines-'));
   const file = path.join(folder, 'texts.jsonl');
