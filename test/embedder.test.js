@@ -538,6 +538,8 @@ describe('openGguf', () => {
     const tensors = await f.tensors();
     const embeddings = tensors.find((t) => t.name === 'token_embd.weight');
     expect(embeddings).toMatchObject({ shape: [30522, 384], type: 'Q8_0', bytes: 12452976 });
+    while (tensors.pop()); // the list is the caller's
+    expect(await f.tensors()).toHaveLength(f.info.tensors);
     expect((await f.plan()).fits).toBe(true);
     const whole = Buffer.alloc(embeddings.bytes);
     let at = 0;
@@ -558,6 +560,7 @@ describe('openGguf', () => {
     await f.close();
     await f.close();
     await expect(f.get('general.name')).rejects.toMatchObject({ code: 'ERR_CLOSED' });
+    await expect(f.tensors()).rejects.toMatchObject({ code: 'ERR_CLOSED' });
   });
 });
 
