@@ -1,4 +1,5 @@
 const { EventEmitter } = require('node:events');
+const { setImmediate } = require('node:timers'); // as in slices.js
 const { Kind } = require('./kinds');
 const { call, closeTarget, closedWhenForgotten, isLost, native, processCore } = require('./native');
 const { stoppedByThrow, unlessAborted } = require('./signals');

@@ -1,6 +1,7 @@
 // Long lists and streams of texts, cut into slices. A slice is what one job takes: copying it holds the JS thread for
 // well under a millisecond, and its tokens stay small.
 
+const { setImmediate } = require('node:timers'); // the global one is replaced by a host's tests that fake timers
 const { onAbort, unlessAborted } = require('./signals');
 
 const sliceTexts = 256;
