@@ -137,6 +137,11 @@ describe('embed', () => {
     }
     const error = await mine().catch((e) => e);
     expect(error.stack).toMatch(/^GgufError: .*\n\s+at .*embedder\.test\.js/);
+    const { prepareStackTrace } = Error;
+    Error.prepareStackTrace = (_, frames) => frames; // then a stack is no string
+    const frames = await mine().catch((e) => e);
+    Error.prepareStackTrace = prepareStackTrace;
+    expect(frames).toMatchObject({ name: 'GgufError', code: 'ERR_TOO_LONG', message: error.message });
     const options = {
       get dimensions() {
         throw new Error('got');
