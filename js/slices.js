@@ -32,6 +32,7 @@ class Slicer {
   #iterator;
   /** @type {Promise<{ step: IteratorResult<string> }> | undefined} */
   #next;
+  #busy = false; // the source, with that text
   /** @type {string[]} */
   #slice = [];
   #units = 0;
@@ -61,9 +62,14 @@ class Slicer {
   /** The text after those that were put. */
   next() {
     if (!this.#next) {
+      this.#busy = true;
       this.#next = (async () => {
-        const { done, value } = await this.#iterator.next();
-        return { step: { done, value: await value } };
+        try {
+          const { done, value } = await this.#iterator.next();
+          return { step: { done, value: await value } };
+        } finally {
+          this.#busy = false;
+        }
       })();
       this.#next.catch(() => {}); // it may never be looked at
     }
@@ -98,7 +104,7 @@ class Slicer {
   async close() {
     if (this.#ended) return;
     const closing = (async () => this.#iterator.return?.())().catch(() => {});
-    if (!this.#next) await closing;
+    if (!this.#busy) await closing;
   }
 }
 

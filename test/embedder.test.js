@@ -1,6 +1,7 @@
 const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
+const { setTimeout: delay } = require('node:timers/promises');
 const v8 = require('node:v8');
 const { pathToFileURL } = require('node:url');
 const { Worker } = require('node:worker_threads');
@@ -96,6 +97,20 @@ describe('embed', () => {
       })(),
     );
     await expect(drain(paused)).rejects.toThrow(/texts\[2\] must be a string; received 42/);
+    expect(closed).toBe(true);
+    closed = false;
+    const ahead = embedder.embedStream(
+      (async function* () {
+        try {
+          for (;;) yield await delay(10, 'a');
+        } finally {
+          closed = await delay(10, true);
+        }
+      })(),
+    );
+    await ahead.next();
+    await delay(50); // meanwhile the source is done with a text that nobody takes
+    await ahead.return();
     expect(closed).toBe(true);
     const c = new AbortController();
     const endless = embedder.embedStream(
