@@ -231,7 +231,12 @@ test('a byte order mark is no part of the first text; --ranges that cannot be us
   expect(run(['tokenize', '--jsonl'], '\uFEFF"a text"\n').out).toBe(run(['tokenize', 'a text']).out);
   expect(run(['tokenize', '--json'], '\uFEFFa text\n').out).toBe(run(['tokenize', '--json', 'a text']).out);
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'ranges-'));
-  for (const text of ['{', '[1]']) {
+  const row = (/** @type {number} */ n, value = 0) => Array(n).fill(value);
+  const numbers = [
+    [row(63), row(65)],
+    [row(64), row(64, Number.NaN)], // null in JSON, which would be a maximum of 0
+  ];
+  for (const text of ['{', '[1]', ...numbers.map((rows) => JSON.stringify(rows))]) {
     const file = path.join(folder, 'ranges.json');
     fs.writeFileSync(file, text);
     const r = run(['embed', '-m', tiny, '--output', 'int8', '--ranges', file, 'a']);

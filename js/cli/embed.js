@@ -15,7 +15,9 @@ function rangesOf(file) {
   } catch (e) {
     throw new UsageError(`--ranges ${file}: ${/** @type {Error} */ (e).message}`);
   }
-  if (!Array.isArray(rows) || rows.length !== 2 || !rows.every(Array.isArray)) throw new UsageError(`--ranges ${file}: must be JSON of two arrays`);
+  const isRow = (/** @type {unknown} */ row) => Array.isArray(row) && row.length === rows[0].length && row.every(Number.isFinite);
+  if (!Array.isArray(rows) || rows.length !== 2 || !rows.every(isRow))
+    throw new UsageError(`--ranges ${file}: must be JSON of two arrays of numbers, as long as each other`);
   return new Float32Array([...rows[0], ...rows[1]]);
 }
 
