@@ -88,6 +88,15 @@ test("a line's end is a line feed: U+2028 and U+2029 are characters of a text", 
   expect(given(run(['tokenize', '-m', tiny, '--jsonl', '--json'], lines).out)).toEqual(texts);
 });
 
+test('the help lists every command and option', () => {
+  const help = run(['--help']).out;
+  const folder = path.join(__dirname, '..', 'js', 'cli');
+  for (const file of fs.readdirSync(folder)) {
+    const { usage, options = {} } = require(path.join(folder, file));
+    if (usage) for (const said of [usage, ...Object.keys(options).map((name) => `--${name}`)]) expect(help).toContain(said);
+  }
+});
+
 test('--max-tokens and --no-truncate', () => {
   const long = 'a text of several tokens';
   const json = (/** @type {string[]} */ ...args) => JSON.parse(run([...args, '--json']).out);
