@@ -100,11 +100,16 @@ class Slicer {
     return slice;
   }
 
-  /** Closes the source as `for await` would; one that is still busy with a text is not waited for. */
-  async close() {
+  /**
+   * Closes the source as `for await` would: what it throws then is told, but not in the place of an error. One that is still busy
+   * with a text is not waited for.
+   * @param {boolean} failed
+   */
+  async close(failed) {
     if (this.#ended) return;
-    const closing = (async () => this.#iterator.return?.())().catch(() => {});
-    if (!this.#busy) await closing;
+    const closing = (async () => this.#iterator.return?.())();
+    const quiet = closing.catch(() => {});
+    if (!this.#busy) await (failed ? quiet : closing);
   }
 }
 
@@ -126,6 +131,7 @@ function follow(signal) {
 async function* inSlices(texts, signal, job) {
   const slicer = new Slicer(texts);
   const { controller, unfollow } = follow(signal);
+  let failed = false;
   /** @type {Promise<{ result: R }>[]} */
   const underWay = [];
   const start = () => {
@@ -150,11 +156,14 @@ async function* inSlices(texts, signal, job) {
         yield/** @type {R} */ (event.result);
       }
     }
+  } catch (e) {
+    failed = true;
+    throw e;
   } finally {
     unfollow();
     controller.abort();
     await Promise.allSettled(underWay);
-    await slicer.close();
+    await slicer.close(failed);
   }
 }
 

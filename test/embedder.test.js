@@ -112,6 +112,18 @@ describe('embed', () => {
     await delay(50); // meanwhile the source is done with a text that nobody takes
     await ahead.return();
     expect(closed).toBe(true);
+    const faulty = {
+      [Symbol.asyncIterator]: () => ({
+        next: async () => ({ value: 'a', done: false }),
+        return: async () => {
+          throw new Error('not closed');
+        },
+      }),
+    };
+    const left = embedder.embedStream(faulty);
+    await left.next();
+    await expect(left.return()).rejects.toThrow('not closed');
+    await expect(drain(embedder.embedStream(faulty, { signal: AbortSignal.timeout(50) }))).rejects.toMatchObject({ name: 'TimeoutError' });
     const c = new AbortController();
     const endless = embedder.embedStream(
       (function* () {
