@@ -1,4 +1,5 @@
 const { EventEmitter } = require('node:events');
+const { setImmediate } = require('node:timers'); // as in slices.js
 const { Kind } = require('./kinds');
 const { call, closeTarget, closedWhenForgotten, isLost, native, processCore } = require('./native');
 const { stoppedByThrow, unlessAborted } = require('./signals');
@@ -120,6 +121,7 @@ class Embedder extends EventEmitter {
   #callOptions(given, table) {
     const o = { ...this.#callDefaults, ...options.check(given, table, 'options') };
     checkSettings(o.output, o);
+    o.ranges &&= o.ranges.slice(); // as a list of texts: the caller may change or transfer theirs while we work
     if (o.prefix !== undefined) options.checkText(o.prefix, 'prefix', this.#options.maxTextBytes);
     return o;
   }

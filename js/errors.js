@@ -1,6 +1,6 @@
 /**
  * @import { ErrorCode, ErrorKind } from './index.js'
- * @typedef {{ stack?: string }} Caller
+ * @typedef {{ stack?: unknown }} Caller stack is a string, unless Error.prepareStackTrace of the host makes something else of it
  * @typedef {{ code: string, kind: string, field: string, offset: number, message: string }} NativeError
  */
 
@@ -24,7 +24,7 @@ class GgufError extends Error {
  */
 function fromNative(e, caller) {
   const error = new GgufError(e);
-  if (caller?.stack) error.stack = `${error.name}: ${error.message}\n${caller.stack.split('\n').slice(1).join('\n')}`;
+  if (typeof caller?.stack === 'string') error.stack = `${error.name}: ${error.message}\n${caller.stack.split('\n').slice(1).join('\n')}`;
   return error;
 }
 

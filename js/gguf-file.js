@@ -66,8 +66,6 @@ class GgufFile {
   #state;
   #signal;
   #memoryLimit;
-  /** @type {TensorInfo[] | undefined} */
-  #tensors;
 
   /** @param {Target} target @param {GgufFileInfo} info @param {{ signal?: AbortSignal, memoryLimit?: number }} checked */
   constructor(target, info, { signal, memoryLimit }) {
@@ -116,11 +114,9 @@ class GgufFile {
 
   /** @returns {Promise<TensorInfo[]>} */
   async tensors() {
-    if (this.#tensors) return this.#tensors;
     /** @type {TensorInfo[]} */
     const list = [];
     while (list.length < this.info.tensors) list.push(...(await this.#job(Kind.fileTensors, { from: list.length, count: page })).reply.tensors);
-    this.#tensors = list;
     return list;
   }
 

@@ -3,6 +3,7 @@
 
 const v8 = require('node:v8');
 const { EventEmitter } = require('node:events');
+const { setImmediate } = require('node:timers'); // as in slices.js
 const { resourceLimits } = require('node:worker_threads');
 const { GgufError } = require('./errors');
 

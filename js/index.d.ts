@@ -81,7 +81,7 @@ export interface LoadOptions extends TextOptions {
   maxQueuedTexts?: number;
   /** Aborts the load. */
   signal?: AbortSignal;
-  /** What it throws, as what a listener of 'progress' throws, ends the load, whose calls reject with it. */
+  /** What it throws, as what a listener of 'progress' throws, ends the load, whose calls reject with it. Of weights that are loaded already nothing is reported. */
   onProgress?: (progress: LoadProgress) => void;
 }
 

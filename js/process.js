@@ -21,6 +21,7 @@ const { spawn, spawnSync } = require('node:child_process');
 const os = require('node:os');
 const { GgufError } = require('./errors');
 const { Kind } = require('./kinds');
+const { defaultBudgetBytes } = require('./limits');
 
 /**
  * @import { Core } from './native'
@@ -39,6 +40,8 @@ const systemBytes = () => (process.platform === 'darwin' ? os.totalmem() : (proc
 /** Before a child has told anything. */
 const nothingKnown = () => ({ ...Object.fromEntries(counterNames.map((n) => [n, 0])), system: systemBytes() });
 const stderrKept = 2048;
+/** As queueMicrotask, which is replaced by a host's tests that fake timers. @param {() => void} task */
+const soon = (task) => void Promise.resolve().then(task);
 
 /** @param {number} id @param {number} kind @param {number} handle @param {string} request @param {string[]} texts @param {boolean} progress */
 function encode(id, kind, handle, request, texts, progress) {
@@ -128,19 +131,18 @@ function allocate(bytes) {
   }
 }
 
-/** Room for a result of many jobs is memory of this process anyway: it need not come through the pipe. @param {number} bytes @param {Call['callback']} callback */
-function giveOutput(bytes, callback) {
-  const output = allocate(bytes);
-  if (output) callback(undefined, undefined, output);
-  else callback(noMemory(bytes));
-}
-
 /** The kernel set, as the addon reads it too. */
 const argumentsOfCore = () => [process.env.GGUF_STREAM_KERNELS ?? ''];
 
 /** @param {number} bytes */
 function noMemory(bytes) {
   return { code: 'ERR_MEMORY_ALLOCATION', kind: 'limit', field: 'output', offset: -1, message: `${bytes} bytes for the result` };
+}
+
+/** As the core says it. @param {number} bytes @param {number} available @param {string} bound */
+function overBudget(bytes, available, bound) {
+  const message = `output needs ${bytes} bytes, but only ${Math.max(0, available)} are available (bound: ${bound}); raise memoryLimit, free memory, or use a smaller model`;
+  return { code: 'ERR_MEMORY_LIMIT', kind: 'limit', field: 'output', offset: -1, message };
 }
 
 /** @param {string} message */
@@ -175,7 +177,7 @@ class ProcessCore {
     while (this.#nextId === 0 || this.#calls.has(this.#nextId));
     const id = this.#nextId;
     if (kind === Kind.output) {
-      queueMicrotask(() => giveOutput(JSON.parse(request ?? '').bytes, callback));
+      soon(() => this.#giveOutput(JSON.parse(request ?? ''), callback));
       return id;
     }
     const frame = encode(id, kind, handle, request ?? '', texts ?? [], progress !== undefined);
@@ -186,10 +188,25 @@ class ProcessCore {
     return id;
   }
 
+  /**
+   * Room for a result of many jobs is memory of this process anyway: it need not come through the pipe.
+   * @param {{ bytes: number, memoryLimit?: number }} request
+   * @param {Call['callback']} callback
+   */
+  #giveOutput({ bytes, memoryLimit = defaultBudgetBytes }, callback) {
+    const { reserved, system } = this.counters();
+    const left = memoryLimit - reserved;
+    const fits = bytes <= Math.min(left, system);
+    const output = fits ? allocate(bytes) : undefined;
+    if (output) callback(undefined, undefined, output);
+    else if (fits) callback(noMemory(bytes));
+    else callback(left < system ? overBudget(bytes, left, 'memoryLimit') : overBudget(bytes, system, 'system'));
+  }
+
   /** Later, where the stack is shallow: a stream that overflows it is broken for all calls. @param {Buffer} frame */
   #write(frame) {
     const stdin = this.#child?.stdin;
-    queueMicrotask(() => stdin?.write(frame));
+    soon(() => stdin?.write(frame));
   }
 
   /** @type {Core['cancel']} */

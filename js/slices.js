@@ -1,6 +1,7 @@
 // Long lists and streams of texts, cut into slices. A slice is what one job takes: copying it holds the JS thread for
 // well under a millisecond, and its tokens stay small.
 
+const { setImmediate } = require('node:timers'); // the global one is replaced by a host's tests that fake timers
 const { onAbort, unlessAborted } = require('./signals');
 
 const sliceTexts = 256;
@@ -31,6 +32,7 @@ class Slicer {
   #iterator;
   /** @type {Promise<{ step: IteratorResult<string> }> | undefined} */
   #next;
+  #busy = false; // the source, with that text
   /** @type {string[]} */
   #slice = [];
   #units = 0;
@@ -60,9 +62,14 @@ class Slicer {
   /** The text after those that were put. */
   next() {
     if (!this.#next) {
+      this.#busy = true;
       this.#next = (async () => {
-        const { done, value } = await this.#iterator.next();
-        return { step: { done, value: await value } };
+        try {
+          const { done, value } = await this.#iterator.next();
+          return { step: { done, value: await value } };
+        } finally {
+          this.#busy = false;
+        }
       })();
       this.#next.catch(() => {}); // it may never be looked at
     }
@@ -93,11 +100,16 @@ class Slicer {
     return slice;
   }
 
-  /** Closes the source as `for await` would; one that is still busy with a text is not waited for. */
-  async close() {
+  /**
+   * Closes the source as `for await` would: what it throws then is told, but not in the place of an error. One that is still busy
+   * with a text is not waited for.
+   * @param {boolean} failed
+   */
+  async close(failed) {
     if (this.#ended) return;
-    const closing = (async () => this.#iterator.return?.())().catch(() => {});
-    if (!this.#next) await closing;
+    const closing = (async () => this.#iterator.return?.())();
+    const quiet = closing.catch(() => {});
+    if (!this.#busy) await (failed ? quiet : closing);
   }
 }
 
@@ -119,6 +131,7 @@ function follow(signal) {
 async function* inSlices(texts, signal, job) {
   const slicer = new Slicer(texts);
   const { controller, unfollow } = follow(signal);
+  let failed = false;
   /** @type {Promise<{ result: R }>[]} */
   const underWay = [];
   const start = () => {
@@ -143,11 +156,14 @@ async function* inSlices(texts, signal, job) {
         yield/** @type {R} */ (event.result);
       }
     }
+  } catch (e) {
+    failed = true;
+    throw e;
   } finally {
     unfollow();
     controller.abort();
     await Promise.allSettled(underWay);
-    await slicer.close();
+    await slicer.close(failed);
   }
 }
 

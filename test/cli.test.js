@@ -52,6 +52,19 @@ test('--jsonl --json: a line is its record and what was computed; int8 by its ow
   expect(run(['embed', '-m', tiny, '--jsonl', '--output', 'int8'], input).out.split('\n')[0].split(' ')).toHaveLength(64);
 });
 
+test('--jsonl --json: what JavaScript would change comes out as it was read; an earlier result is replaced', () => {
+  const fields = '"id":12345678901234567890,"x":1e400,"n":[0.10,-0], "text":"a"';
+  for (const [command, made] of [
+    ['embed', 'embedding'],
+    ['tokenize', 'ids'],
+  ]) {
+    const [first, second] = run([command, '-m', tiny, '--jsonl', '--json'], ` {${fields}} \n{"${made}":7,"text":"a"}\n`).out.split('\n');
+    expect(first.slice(0, -1).split(`,"${made}":`)).toEqual([`{${fields}`, JSON.stringify(JSON.parse(first)[made])]);
+    expect(Object.keys(JSON.parse(second))).toEqual([made, 'text']);
+    expect(JSON.parse(second)[made]).toEqual(JSON.parse(first)[made]);
+  }
+});
+
 test('a bad line of --jsonl is told by its number', () => {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'lines-'));
   const file = path.join(folder, 'texts.jsonl');
@@ -65,6 +78,23 @@ test('a bad line of --jsonl is told by its number', () => {
     expect(r).toMatchObject({ status: 2, err: expect.stringContaining('standard input, line 2: ') });
   }
   fs.rmSync(folder, { recursive: true });
+});
+
+test("a line's end is a line feed: U+2028 and U+2029 are characters of a text", () => {
+  const texts = ['one\u2028two', 'three\u2029four', 'fünf 😀', ''];
+  const given = (/** @type {string} */ out) => objects(out).map((r) => r.text);
+  expect(given(run(['tokenize', '-m', tiny, '--json'], `${texts.join('\r\n')}\n`).out)).toEqual(texts);
+  const lines = texts.map((text) => JSON.stringify({ text })).join('\n');
+  expect(given(run(['tokenize', '-m', tiny, '--jsonl', '--json'], lines).out)).toEqual(texts);
+});
+
+test('the help lists every command and option', () => {
+  const help = run(['--help']).out;
+  const folder = path.join(__dirname, '..', 'js', 'cli');
+  for (const file of fs.readdirSync(folder)) {
+    const { usage, options = {} } = require(path.join(folder, file));
+    if (usage) for (const said of [usage, ...Object.keys(options).map((name) => `--${name}`)]) expect(help).toContain(said);
+  }
 });
 
 test('--max-tokens and --no-truncate', () => {
@@ -210,7 +240,12 @@ test('a byte order mark is no part of the first text; --ranges that cannot be us
   expect(run(['tokenize', '--jsonl'], '\uFEFF"a text"\n').out).toBe(run(['tokenize', 'a text']).out);
   expect(run(['tokenize', '--json'], '\uFEFFa text\n').out).toBe(run(['tokenize', '--json', 'a text']).out);
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'ranges-'));
-  for (const text of ['{', '[1]']) {
+  const row = (/** @type {number} */ n, value = 0) => Array(n).fill(value);
+  const numbers = [
+    [row(63), row(65)],
+    [row(64), row(64, Number.NaN)], // null in JSON, which would be a maximum of 0
+  ];
+  for (const text of ['{', '[1]', ...numbers.map((rows) => JSON.stringify(rows))]) {
     const file = path.join(folder, 'ranges.json');
     fs.writeFileSync(file, text);
     const r = run(['embed', '-m', tiny, '--output', 'int8', '--ranges', file, 'a']);

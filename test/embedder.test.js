@@ -1,6 +1,7 @@
 const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
+const { setTimeout: delay } = require('node:timers/promises');
 const v8 = require('node:v8');
 const { pathToFileURL } = require('node:url');
 const { Worker } = require('node:worker_threads');
@@ -97,6 +98,32 @@ describe('embed', () => {
     );
     await expect(drain(paused)).rejects.toThrow(/texts\[2\] must be a string; received 42/);
     expect(closed).toBe(true);
+    closed = false;
+    const ahead = embedder.embedStream(
+      (async function* () {
+        try {
+          for (;;) yield await delay(10, 'a');
+        } finally {
+          closed = await delay(10, true);
+        }
+      })(),
+    );
+    await ahead.next();
+    await delay(50); // meanwhile the source is done with a text that nobody takes
+    await ahead.return();
+    expect(closed).toBe(true);
+    const faulty = {
+      [Symbol.asyncIterator]: () => ({
+        next: async () => ({ value: 'a', done: false }),
+        return: async () => {
+          throw new Error('not closed');
+        },
+      }),
+    };
+    const left = embedder.embedStream(faulty);
+    await left.next();
+    await expect(left.return()).rejects.toThrow('not closed');
+    await expect(drain(embedder.embedStream(faulty, { signal: AbortSignal.timeout(50) }))).rejects.toMatchObject({ name: 'TimeoutError' });
     const c = new AbortController();
     const endless = embedder.embedStream(
       (function* () {
@@ -137,6 +164,11 @@ describe('embed', () => {
     }
     const error = await mine().catch((e) => e);
     expect(error.stack).toMatch(/^GgufError: .*\n\s+at .*embedder\.test\.js/);
+    const { prepareStackTrace } = Error;
+    Error.prepareStackTrace = (_, frames) => frames; // then a stack is no string
+    const frames = await mine().catch((e) => e);
+    Error.prepareStackTrace = prepareStackTrace;
+    expect(frames).toMatchObject({ name: 'GgufError', code: 'ERR_TOO_LONG', message: error.message });
     const options = {
       get dimensions() {
         throw new Error('got');
@@ -538,6 +570,8 @@ describe('openGguf', () => {
     const tensors = await f.tensors();
     const embeddings = tensors.find((t) => t.name === 'token_embd.weight');
     expect(embeddings).toMatchObject({ shape: [30522, 384], type: 'Q8_0', bytes: 12452976 });
+    while (tensors.pop()); // the list is the caller's
+    expect(await f.tensors()).toHaveLength(f.info.tensors);
     expect((await f.plan()).fits).toBe(true);
     const whole = Buffer.alloc(embeddings.bytes);
     let at = 0;
@@ -558,6 +592,7 @@ describe('openGguf', () => {
     await f.close();
     await f.close();
     await expect(f.get('general.name')).rejects.toMatchObject({ code: 'ERR_CLOSED' });
+    await expect(f.tensors()).rejects.toMatchObject({ code: 'ERR_CLOSED' });
   });
 });
 

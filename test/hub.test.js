@@ -6,6 +6,7 @@ const net = require('node:net');
 const os = require('node:os');
 const path = require('node:path');
 const { loadEmbedder, openGguf } = require('..');
+const { cacheFolder } = require('../js/hub/cache');
 const { matching, parseReference } = require('../js/hub/reference');
 const { shortNames } = require('../js/models');
 const { pullModel } = require('../js/hub/download');
@@ -155,6 +156,22 @@ test('offline: pull of what is in the cache gives it, without a question', async
   expect(await pull('hf:owner/models')).toBe(online);
   expect(hub.requests).toHaveLength(asked);
   await expect(pull('hf:owner/models:f32')).rejects.toMatchObject({ code: 'ERR_OFFLINE', message: expect.stringContaining('tiny.Q8_0.gguf') });
+});
+
+test('~ and $NAME in the folders of the environment are those of huggingface_hub', async () => {
+  const home = jest.spyOn(os, 'homedir').mockReturnValue(path.dirname(cache));
+  process.env.HF_HUB_CACHE = `~/${path.basename(cache)}`;
+  expect(await pull('hf:owner/models')).toBe(inCache('snapshots', hub.commits.main, 'tiny.Q8_0.gguf'));
+  delete process.env.HF_HUB_CACHE;
+  for (const [given, hubFolder] of [
+    ['~', path.join(path.dirname(cache), 'hub')],
+    [`$HF_PART/a-\${HF_PART}$HF_NONE`, path.join('part', 'a-part$HF_NONE', 'hub')],
+    ['/a~/~', path.join('/a~', '~', 'hub')],
+  ]) {
+    Object.assign(process.env, { HF_HOME: given, HF_PART: 'part' });
+    expect(cacheFolder()).toBe(hubFolder);
+  }
+  home.mockRestore();
 });
 
 test('a hub that does not answer: ERR_DOWNLOAD after some tries', async () => {

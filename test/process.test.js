@@ -78,6 +78,21 @@ test('the same typed errors', async () => {
   }
 });
 
+test("a matrix's memory goes by memoryLimit", async () => {
+  const list = Array(600).fill('a');
+  const e = await loadEmbedder({ isolation: 'process', memoryLimit: 100_000_000 }).ready();
+  const fits = await e.embedMany(list, { matrix: true });
+  expect(fits).toHaveLength(600 * 384);
+  const { reserved } = e.memory();
+  const few = await loadEmbedder({ isolation: 'process', memoryLimit: reserved + 600_000 }).ready(); // the weights are shared
+  await expect(few.embedMany(list, { matrix: true })).rejects.toMatchObject({
+    code: 'ERR_MEMORY_LIMIT',
+    field: 'output',
+    message: expect.stringMatching(/^output needs 921600 bytes, but only \d+ are available \(bound: memoryLimit\)/),
+  });
+  await Promise.all([e.close(), few.close()]);
+});
+
 test('cancelling', async () => {
   const e = await loadEmbedder({ isolation: 'process' }).ready();
   const reason = new Error('enough');

@@ -55,6 +55,10 @@ test('embed, embedMany, embedStream and a matrix give what quantize makes of the
     const streamed = [];
     for await (const v of e.embedStream(texts, { output, ranges })) streamed.push(v);
     expect(streamed).toEqual(want);
+    const lent = ranges.slice();
+    const call = e.embedMany(texts, { output, ranges: lent });
+    structuredClone(lent, { transfer: [lent.buffer] }); // as to a worker: nothing is left here
+    expect(await call).toEqual(want);
     const matrix = await e.embedMany(texts, { output, ranges, matrix: true });
     expect(bytesOf(matrix).equals(Buffer.concat(want.map(bytesOf)))).toBe(true);
     expect(matrix.constructor.name).toBe(want[0].constructor.name);

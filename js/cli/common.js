@@ -6,7 +6,7 @@ const { loadEmbedder } = require('../index');
 
 /**
  * @typedef {Record<string, any>} Values
- * @typedef {{ text: string, [name: string]: unknown }} TextRecord what --jsonl gives beside the text comes out again with --json
+ * @typedef {{ text: string, fields: object, json: string }} TextRecord a line of --jsonl, or a text as one: its fields and their JSON come out again with --json
  * @typedef {{
  *   usage: string, summary: string,
  *   options: NonNullable<import('node:util').ParseArgsConfig['options']>,
@@ -59,6 +59,9 @@ function onProgress({ phase, loadedBytes, totalBytes }) {
 /** The option that shows progress, on a terminal only. */
 const showProgress = () => (process.stderr.isTTY ? { onProgress } : {});
 
+/** @param {string} text @returns {TextRecord} */
+const textRecord = (text) => ({ text, fields: { text }, json: JSON.stringify({ text }) });
+
 /** A line of --jsonl; a string is a record of that text alone. @param {string} line @param {string} where @returns {TextRecord} */
 function recordOf(line, where) {
   let v;
@@ -67,9 +70,20 @@ function recordOf(line, where) {
   } catch (e) {
     throw new UsageError(`${where}: ${/** @type {Error} */ (e).message}`);
   }
-  const record = typeof v === 'string' ? { text: v } : v;
-  if (typeof record?.text !== 'string') throw new UsageError(`${where}: a line of --jsonl must be a string or an object with "text"`);
-  return record;
+  if (typeof v === 'string') return textRecord(v);
+  if (typeof v?.text !== 'string') throw new UsageError(`${where}: a line of --jsonl must be a string or an object with "text"`);
+  return { text: v.text, fields: v, json: line.trim() };
+}
+
+/**
+ * The JSON of a record and of what was made of it: the record's as it was read, since JavaScript has not every number of JSON (long
+ * identifiers), unless a field is to be replaced.
+ * @param {TextRecord} record
+ * @param {object} made
+ */
+function joined({ fields, json }, made) {
+  const replaces = Object.keys(made).some((name) => Object.hasOwn(fields, name));
+  return replaces ? JSON.stringify({ ...fields, ...made }) : `${json.slice(0, -1)},${JSON.stringify(made).slice(1)}`;
 }
 
 /**
@@ -80,11 +94,12 @@ function recordOf(line, where) {
  */
 async function* records(v, args) {
   if (args.length > 0 && v.file) throw new UsageError('texts come from the arguments or from --file, not from both');
-  for (const text of args) yield { text };
+  for (const text of args) yield textRecord(text);
   if (args.length > 0) return;
   for (const file of v.file ?? [undefined]) {
     const name = file ?? 'standard input';
     const input = file === undefined ? process.stdin : fs.createReadStream(file);
+    input.setEncoding('latin1'); // a character a byte: from Node 24 on readline ends a line at U+2028 and U+2029, too, which texts hold
     const lines = readline.createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY });
     /** @type {Error | undefined} */
     let failed;
@@ -96,8 +111,9 @@ async function* records(v, args) {
     lines.on('error', fail); // readline tells the input's once more
     let number = 0;
     for await (const read of lines) {
-      const line = number++ === 0 ? withoutMark(read) : read;
-      if (!v.jsonl) yield { text: line };
+      const decoded = Buffer.from(read, 'latin1').toString();
+      const line = number++ === 0 ? withoutMark(decoded) : decoded;
+      if (!v.jsonl) yield textRecord(line);
       else if (line.trim() !== '') yield recordOf(line, `${name}, line ${number}`);
     }
     if (failed) throw new Error(`${name}: ${failed.message}`, { cause: failed });
@@ -115,4 +131,4 @@ const withoutMark = (text) => text.replace(/^\uFEFF/, '');
 /** @param {number} bytes */
 const megabytes = (bytes) => `${(bytes / 1e6).toFixed(1)} MB`;
 
-module.exports = { UsageError, common, modelOptions, truncation, embedderOptions, embedderOf, records, print, showProgress, megabytes, withoutMark };
+module.exports = { UsageError, common, modelOptions, truncation, embedderOptions, embedderOf, records, joined, print, showProgress, megabytes, withoutMark };

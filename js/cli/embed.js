@@ -1,11 +1,11 @@
 const fs = require('node:fs');
-const { UsageError, embedderOf, modelOptions, print, records, truncation, withoutMark } = require('./common');
+const { UsageError, embedderOf, joined, modelOptions, print, records, truncation, withoutMark } = require('./common');
 
 /** @param {Iterable<number>} vector */
 const shortest = (vector) => Array.from(vector, (x) => Number(x.toPrecision(9))).join(' ');
 
-/** @param {import('./common').TextRecord | undefined} record @param {{ vector: Iterable<number>, scale?: number }} made */
-const jsonOf = (record, { vector, scale }) => JSON.stringify({ ...record, embedding: Array.from(vector), ...(scale !== undefined && { scale }) });
+/** @param {import('./common').TextRecord} record @param {{ vector: Iterable<number>, scale?: number }} made */
+const jsonOf = (record, { vector, scale }) => joined(record, { embedding: Array.from(vector), ...(scale !== undefined && { scale }) });
 
 /** The calibration of int8 and uint8: a JSON file of two arrays, minima and maxima. @param {string} file */
 function rangesOf(file) {
@@ -15,7 +15,9 @@ function rangesOf(file) {
   } catch (e) {
     throw new UsageError(`--ranges ${file}: ${/** @type {Error} */ (e).message}`);
   }
-  if (!Array.isArray(rows) || rows.length !== 2 || !rows.every(Array.isArray)) throw new UsageError(`--ranges ${file}: must be JSON of two arrays`);
+  const isRow = (/** @type {unknown} */ row) => Array.isArray(row) && row.length === rows[0].length && row.every(Number.isFinite);
+  if (!Array.isArray(rows) || rows.length !== 2 || !rows.every(isRow))
+    throw new UsageError(`--ranges ${file}: must be JSON of two arrays of numbers, as long as each other`);
   return new Float32Array([...rows[0], ...rows[1]]);
 }
 
@@ -36,7 +38,7 @@ module.exports = {
     }
     const settings = { output: v.output, bitOrder: v['bit-order'], ranges: v.ranges && rangesOf(v.ranges), details: /** @type {true} */ (true) };
     for await (const made of e.embedStream(remembered(), settings)) {
-      const record = sent.shift();
+      const record = /** @type {import('./common').TextRecord} */ (sent.shift());
       await print(v.json ? jsonOf(record, made) : shortest(made.vector));
     }
     await e.close();

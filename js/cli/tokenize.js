@@ -1,4 +1,4 @@
-const { embedderOf, embedderOptions, modelOptions, print, records } = require('./common');
+const { embedderOf, embedderOptions, joined, modelOptions, print, records } = require('./common');
 
 /** @type {import('./common').Command} */
 module.exports = {
@@ -10,7 +10,7 @@ module.exports = {
     const { maxTokens } = embedderOptions(v); // of loadEmbedder it cuts what is embedded only
     for await (const record of records(v, args)) {
       const ids = Array.from(await e.tokenize(record.text, { maxTokens }));
-      await print(v.json ? JSON.stringify({ ...record, ids }) : ids.join(' '));
+      await print(v.json ? joined(record, { ids }) : ids.join(' '));
     }
     await e.close();
   },

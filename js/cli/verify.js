@@ -18,7 +18,7 @@ async function printReport({ path: file, verdict, checks }) {
 /** @type {import('./common').Command} */
 module.exports = {
   usage: 'verify [MODEL ...]',
-  summary: 'whether a model is whole, and embeds as the original does',
+  summary: 'whether a model is whole, and embeds as the original does; --strict: a warning fails, too',
   options: { ...common, strict: { type: 'boolean' } },
   async run(v, args) {
     let failed = false;

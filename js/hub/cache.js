@@ -15,14 +15,18 @@ const { matching, partsOf } = require('./reference');
 
 const commitForm = /^[0-9a-f]{40}$/;
 
+/** As huggingface_hub reads a path of the environment: neither a Dockerfile nor a .env file expands ~ or $NAME. @param {string} file */
+const expanded = (file) =>
+  file.replace(/^~(?=$|[/\\])/, () => os.homedir()).replace(/\$(?:(\w+)|\{([^}]*)\})/g, (whole, bare, braced) => process.env[bare ?? braced] ?? whole);
+
 /** Where the token lies too. */
 function home() {
   const { HF_HOME, XDG_CACHE_HOME } = process.env;
-  return HF_HOME || path.join(XDG_CACHE_HOME || path.join(os.homedir(), '.cache'), 'huggingface');
+  return expanded(HF_HOME || path.join(XDG_CACHE_HOME || path.join(os.homedir(), '.cache'), 'huggingface'));
 }
 
 function cacheFolder() {
-  return process.env.HF_HUB_CACHE || process.env.HUGGINGFACE_HUB_CACHE || path.join(home(), 'hub');
+  return expanded(process.env.HF_HUB_CACHE || process.env.HUGGINGFACE_HUB_CACHE || path.join(home(), 'hub'));
 }
 
 /** @param {string} repo */
@@ -127,4 +131,4 @@ async function showAs(blob, file) {
   }
 }
 
-module.exports = { cacheFolder, cachedModels, cachedPath, commitForm, home, removeModel, repoFolder, showAs, sizeOf, textOf, writeWhole };
+module.exports = { cacheFolder, cachedModels, cachedPath, commitForm, expanded, home, removeModel, repoFolder, showAs, sizeOf, textOf, writeWhole };

@@ -2,7 +2,7 @@
 
 const path = require('node:path');
 const { GgufError } = require('../errors');
-const { home, textOf } = require('./cache');
+const { expanded, home, textOf } = require('./cache');
 
 const endpoint = () => (process.env.HF_ENDPOINT || 'https://huggingface.co').replace(/\/+$/, '');
 const isOffline = () => /^(1|true|yes|on)$/i.test(process.env.HF_HUB_OFFLINE ?? '');
@@ -28,7 +28,7 @@ function client() {
 
 /** HF_TOKEN, else what `hf auth login` left, else ''. */
 async function token() {
-  return process.env.HF_TOKEN || (await textOf(process.env.HF_TOKEN_PATH || path.join(home(), 'token'))).trim();
+  return process.env.HF_TOKEN || (await textOf(expanded(process.env.HF_TOKEN_PATH || path.join(home(), 'token')))).trim();
 }
 
 /** fetch that goes by the environment's proxy; Node's own does so only from Node 24 on and with NODE_USE_ENV_PROXY. @returns {typeof fetch} */

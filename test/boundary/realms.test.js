@@ -26,6 +26,32 @@ test('jest: promises, arrays and errors of this realm; matrices over external me
   expect(matrix[0]).toBe(alone[0][0]); // still there
 });
 
+test.each(/** @type {const} */ (['auto', 'process']))('jest: fake timers hold nothing up, isolation %s', async (isolation) => {
+  const { loadEmbedder } = require(root);
+  const e = loadEmbedder({ isolation });
+  let answered = () => {};
+  async function* conversation() {
+    yield 'a question';
+    await new Promise((resolve) => {
+      answered = () => resolve(undefined);
+    });
+    yield 'the next one';
+  }
+  jest.useFakeTimers();
+  try {
+    const dimensions = [];
+    for await (const { length } of e.embedStream(conversation())) {
+      dimensions.push(length);
+      answered();
+    }
+    expect(dimensions).toEqual([384, 384]);
+    expect(await e.embedMany(texts, { matrix: true })).toHaveLength(300 * 384);
+    await e.close();
+  } finally {
+    jest.useRealTimers();
+  }
+});
+
 test('external buffers: counted while they live, cloned, and transferred or refused', () => {
   const out = expectOk(
     `(async () => {
