@@ -52,7 +52,7 @@ export interface TextOptions {
 
 export interface LoadOptions extends TextOptions {
   /**
-   * Path or file: URL of a .gguf file (the first part of a split one), or a name on the Hugging Face hub: 'hf:owner/repo[@revision][:file-or-quant]'
+   * Path or file: URL (also as a string, as import.meta.resolve gives it) of a .gguf file (the first part of a split one), or a name on the Hugging Face hub: 'hf:owner/repo[@revision][:file-or-quant]'
    * or a short name as 'nomic-embed-text-v1.5[:Q4_K_M]', Q8_0 if no quant is named. It is downloaded once into the Hugging Face cache
    * (by the package @huggingface/hub, which you install) and then used without a question to the hub; `gguf-stream pull` asks anew.
    * Default: the bundled all-MiniLM-L6-v2 Q8_0.

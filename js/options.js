@@ -21,8 +21,8 @@ const signal = {
   expected: 'an AbortSignal',
   ok: (v) => typeof v?.aborted === 'boolean' && ['throwIfAborted', 'addEventListener', 'removeEventListener'].every((f) => typeof v[f] === 'function'),
 };
-/** Also of another realm's. @param {any} v */
-const isFileUrl = (v) => Object.prototype.toString.call(v) === '[object URL]' && v.protocol === 'file:';
+/** Also of another realm's, and as a string. @param {any} v */
+const isFileUrl = (v) => /^file:\/\//i.test(typeof v === 'string' || Object.prototype.toString.call(v) === '[object URL]' ? String(v) : '');
 /** @param {number} lo @param {number} hi @returns {Check} */
 const integer = (lo, hi) => ({ expected: `an integer from ${lo} to ${hi}`, ok: (v) => Number.isInteger(v) && v >= lo && v <= hi });
 /** @param {...string} names @returns {Check} */
@@ -151,7 +151,7 @@ function checkTexts(list, maxBytes) {
   if (wrong >= 0) checkText(list[wrong], `texts[${wrong}]`, maxBytes);
 }
 
-/** The path of a file: URL, undefined where it has none: another host, a slash in a name. @param {URL} url */
+/** The path of a file: URL, undefined where it has none: another host, a slash in a name. @param {URL | string} url */
 function pathOfUrl(url) {
   try {
     return fileURLToPath(url);
@@ -162,7 +162,7 @@ function pathOfUrl(url) {
 
 /** A model's path or name. @param {unknown} model @param {string} name @returns {string} */
 function checkModel(model, name) {
-  const path = isFileUrl(model) ? pathOfUrl(/** @type {URL} */ (model)) : model;
+  const path = isFileUrl(model) ? pathOfUrl(/** @type {URL | string} */ (model)) : model;
   if (typeof path !== 'string' || path === '' || path.includes('\0')) throw argumentError(name, "the path of a .gguf file, or a model's name", model);
   return path;
 }

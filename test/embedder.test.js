@@ -405,14 +405,18 @@ describe('a life', () => {
   });
 
   test('a model by its URL; what is no option, path or URL is refused', async () => {
-    const e = loadEmbedder(pathToFileURL(model));
-    expect(await e.embed('x')).toHaveLength(384);
-    await e.close();
-    const file = await openGguf(pathToFileURL(model));
-    await file.close();
+    const url = pathToFileURL(model);
+    for (const given of [url, url.href, { model: url.href }]) {
+      const e = loadEmbedder(given);
+      expect(await e.embed('x')).toHaveLength(384);
+      await e.close();
+      const file = await openGguf(given.model ?? given);
+      await file.close();
+    }
     for (const given of [Promise.resolve(model), new Date(), new URL('https://example.org/model.gguf')])
       expect(() => loadEmbedder(given)).toThrow(expect.objectContaining({ code: 'ERR_ARGUMENT', message: expect.stringContaining('a plain object') }));
-    expect(() => loadEmbedder(new URL('file:///a%2Fb.gguf'))).toThrow(expect.objectContaining({ code: 'ERR_ARGUMENT', field: 'model' }));
+    for (const given of [new URL('file:///a%2Fb.gguf'), 'file:///a%2Fb.gguf', 'file://['])
+      expect(() => loadEmbedder(given)).toThrow(expect.objectContaining({ code: 'ERR_ARGUMENT', field: 'model' }));
   });
 
   test('a load refused under the memoryLimit of another does not fail ours', async () => {
