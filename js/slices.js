@@ -27,10 +27,12 @@ function unitsUnderWay(texts) {
   return Math.min(units, slicesUnderWay * (sliceUnits + longest));
 }
 
+/** @typedef {{ done?: boolean, value?: any, failure?: { error: unknown } }} Step */
+
 /** Cuts a source into slices. It is read ahead by one text, so that waiting for that one can be raced. */
 class Slicer {
   #iterator;
-  /** @type {Promise<{ step: IteratorResult<string> }> | undefined} */
+  /** @type {Promise<{ step: Step }> | undefined} */
   #next;
   #busy = false; // the source, with that text
   /** @type {string[]} */
@@ -39,6 +41,8 @@ class Slicer {
   /** @type {Promise<{ waited: true }> | undefined} */
   #patience;
   #ended = false;
+  /** @type {{ error: unknown } | undefined} */
+  #failure;
 
   /** @param {Iterable<string> | AsyncIterable<string>} texts */
   constructor(texts) {
@@ -54,6 +58,11 @@ class Slicer {
     return this.#ended;
   }
 
+  /** What the source threw, which ended it. */
+  get failure() {
+    return this.#failure;
+  }
+
   /** No text more goes into this slice. */
   get complete() {
     return this.#ended || this.#slice.length >= sliceTexts || this.#units >= sliceUnits;
@@ -67,19 +76,21 @@ class Slicer {
         try {
           const { done, value } = await this.#iterator.next();
           return { step: { done, value: await value } };
+        } catch (error) {
+          return { step: { done: true, failure: { error } } };
         } finally {
           this.#busy = false;
         }
       })();
-      this.#next.catch(() => {}); // it may never be looked at
     }
     return this.#next;
   }
 
-  /** @param {IteratorResult<string>} step what next has given */
-  put({ done, value }) {
+  /** @param {Step} step what next has given */
+  put({ done, value, failure }) {
     this.#next = undefined;
     this.#ended = done === true;
+    this.#failure = failure;
     if (done) return;
     this.#slice.push(value);
     this.#units += value.length;
@@ -120,7 +131,7 @@ function follow(signal) {
 }
 
 /**
- * Results of slices in the order of the texts, with a few jobs under way. A slice that is not full starts when the source makes us
+ * Results of slices in the order of the texts, with a few jobs under way; what the source throws comes after those of the texts before. A slice that is not full starts when the source makes us
  * wait, so that a slow stream is answered as it comes. Jobs that nobody waits for any more are aborted.
  * @template R
  * @param {Iterable<string> | AsyncIterable<string>} texts
@@ -143,7 +154,7 @@ async function* inSlices(texts, signal, job) {
     while (!slicer.ended || !slicer.empty || underWay.length > 0) {
       const free = !slicer.empty && underWay.length < slicesUnderWay;
       if (free && slicer.complete) start();
-      /** @type {Promise<{ step?: IteratorResult<string>, result?: R, waited?: true }>[]} */
+      /** @type {Promise<{ step?: Step, result?: R, waited?: true }>[]} */
       const events = [];
       if (!slicer.complete) events.push(slicer.next());
       if (free && !slicer.complete) events.push(slicer.patience());
@@ -156,6 +167,7 @@ async function* inSlices(texts, signal, job) {
         yield/** @type {R} */ (event.result);
       }
     }
+    if (slicer.failure) throw slicer.failure.error;
   } catch (e) {
     failed = true;
     throw e;

@@ -66,6 +66,24 @@ describe('embed', () => {
     expect(taken).toBeLessThan(3000);
   });
 
+  test("what a stream's source throws comes after the vectors of the texts before", async () => {
+    for (const n of [0, 3, 700]) {
+      let given = 0;
+      const torn = embedder.embedStream(
+        (function* () {
+          for (let i = 0; i < n; i++) yield `text ${i}`;
+          throw new Error('torn');
+        })(),
+      );
+      await expect(
+        (async () => {
+          for await (const v of torn) given += v.length / 384;
+        })(),
+      ).rejects.toThrow('torn');
+      expect(given).toBe(n);
+    }
+  });
+
   test('a slow stream is answered as it comes, and what nobody waits for is aborted', async () => {
     let asked = 0;
     let closed = false;
