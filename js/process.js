@@ -21,6 +21,7 @@ const { spawn, spawnSync } = require('node:child_process');
 const os = require('node:os');
 const { GgufError } = require('./errors');
 const { Kind } = require('./kinds');
+const { defaultBudgetBytes } = require('./limits');
 
 /**
  * @import { Core } from './native'
@@ -128,11 +129,10 @@ function allocate(bytes) {
   }
 }
 
-/** Room for a result of many jobs is memory of this process anyway: it need not come through the pipe. @param {number} bytes @param {Call['callback']} callback */
-function giveOutput(bytes, callback) {
-  const output = allocate(bytes);
-  if (output) callback(undefined, undefined, output);
-  else callback(noMemory(bytes));
+/** As the core refuses what does not fit. @param {number} bytes @param {number} available @param {string} bound */
+function overLimit(bytes, available, bound) {
+  const message = `output needs ${bytes} bytes, but only ${Math.max(0, available)} are available (bound: ${bound}); raise memoryLimit, free memory, or use a smaller model`;
+  return { code: 'ERR_MEMORY_LIMIT', kind: 'limit', field: 'output', offset: -1, message };
 }
 
 /** The kernel set, as the addon reads it too. */
@@ -171,19 +171,37 @@ class ProcessCore {
 
   /** @type {Core['submit']} */
   submit(kind, handle, request, texts, callback, progress) {
+    if (kind === Kind.output) {
+      const asked = JSON.parse(request ?? '');
+      return this.submit(Kind.look, 0, undefined, undefined, (error) => (error ? callback(error) : this.#giveOutput(asked, callback)));
+    }
     do this.#nextId = (this.#nextId + 1) >>> 0;
     while (this.#nextId === 0 || this.#calls.has(this.#nextId));
     const id = this.#nextId;
-    if (kind === Kind.output) {
-      queueMicrotask(() => giveOutput(JSON.parse(request ?? '').bytes, callback));
-      return id;
-    }
     const frame = encode(id, kind, handle, request ?? '', texts ?? [], progress !== undefined);
     this.#child ??= this.#start();
     this.#write(frame);
     this.#calls.set(id, { callback, progress });
     if (this.#calls.size === 1) this.#keepLoop(true);
     return id;
+  }
+
+  /**
+   * Room for a result of many jobs is memory of this process anyway: it need not come through the pipe. Whether there is any is
+   * decided by what the core has just seen of the system: Node takes page cache for used.
+   * @param {{ bytes: number, memoryLimit?: number }} request
+   * @param {Call['callback']} callback
+   */
+  #giveOutput({ bytes, memoryLimit = defaultBudgetBytes }, callback) {
+    const { reserved, system } = this.counters();
+    const left = memoryLimit - reserved;
+    if (bytes > Math.min(left, system)) {
+      callback(left <= system ? overLimit(bytes, left, 'memoryLimit') : overLimit(bytes, system, 'system'));
+      return;
+    }
+    const output = allocate(bytes);
+    if (output) callback(undefined, undefined, output);
+    else callback(noMemory(bytes));
   }
 
   /** Later, where the stack is shallow: a stream that overflows it is broken for all calls. @param {Buffer} frame */

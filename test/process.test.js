@@ -78,6 +78,21 @@ test('the same typed errors', async () => {
   }
 });
 
+test('a matrix goes by memoryLimit, too', async () => {
+  const list = Array(300).fill('a'); // of more than one job
+  for (const isolation of ['auto', 'process']) {
+    const e = loadEmbedder({ isolation });
+    await e.embedMany(list);
+    const memoryLimit = e.memory().reserved + 1000; // the weights fit, the matrix does not
+    await e.close();
+    const small = loadEmbedder({ isolation, memoryLimit });
+    const refused = { code: 'ERR_MEMORY_LIMIT', kind: 'limit', field: 'output', message: expect.stringMatching(/^output needs 460800 bytes, .*memoryLimit/) };
+    await expect(small.embedMany(list, { matrix: true })).rejects.toMatchObject(refused);
+    expect(await small.embed('goes on')).toHaveLength(384);
+    await small.close();
+  }
+});
+
 test('cancelling', async () => {
   const e = await loadEmbedder({ isolation: 'process' }).ready();
   const reason = new Error('enough');
