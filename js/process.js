@@ -131,18 +131,18 @@ function allocate(bytes) {
   }
 }
 
+/** As the core refuses what does not fit. @param {number} bytes @param {number} available @param {string} bound */
+function overLimit(bytes, available, bound) {
+  const message = `output needs ${bytes} bytes, but only ${Math.max(0, available)} are available (bound: ${bound}); raise memoryLimit, free memory, or use a smaller model`;
+  return { code: 'ERR_MEMORY_LIMIT', kind: 'limit', field: 'output', offset: -1, message };
+}
+
 /** The kernel set, as the addon reads it too. */
 const argumentsOfCore = () => [process.env.GGUF_STREAM_KERNELS ?? ''];
 
 /** @param {number} bytes */
 function noMemory(bytes) {
   return { code: 'ERR_MEMORY_ALLOCATION', kind: 'limit', field: 'output', offset: -1, message: `${bytes} bytes for the result` };
-}
-
-/** As the core says it. @param {number} bytes @param {number} available @param {string} bound */
-function overBudget(bytes, available, bound) {
-  const message = `output needs ${bytes} bytes, but only ${Math.max(0, available)} are available (bound: ${bound}); raise memoryLimit, free memory, or use a smaller model`;
-  return { code: 'ERR_MEMORY_LIMIT', kind: 'limit', field: 'output', offset: -1, message };
 }
 
 /** @param {string} message */
@@ -173,13 +173,13 @@ class ProcessCore {
 
   /** @type {Core['submit']} */
   submit(kind, handle, request, texts, callback, progress) {
+    if (kind === Kind.output) {
+      const asked = JSON.parse(request ?? '');
+      return this.submit(Kind.look, 0, undefined, undefined, (error) => (error ? callback(error) : this.#giveOutput(asked, callback)));
+    }
     do this.#nextId = (this.#nextId + 1) >>> 0;
     while (this.#nextId === 0 || this.#calls.has(this.#nextId));
     const id = this.#nextId;
-    if (kind === Kind.output) {
-      soon(() => this.#giveOutput(JSON.parse(request ?? ''), callback));
-      return id;
-    }
     const frame = encode(id, kind, handle, request ?? '', texts ?? [], progress !== undefined);
     this.#child ??= this.#start();
     this.#write(frame);
@@ -189,18 +189,21 @@ class ProcessCore {
   }
 
   /**
-   * Room for a result of many jobs is memory of this process anyway: it need not come through the pipe.
+   * Room for a result of many jobs is memory of this process anyway: it need not come through the pipe. Whether there is any is
+   * decided by what the core has just seen of the system: Node takes page cache for used.
    * @param {{ bytes: number, memoryLimit?: number }} request
    * @param {Call['callback']} callback
    */
   #giveOutput({ bytes, memoryLimit = defaultBudgetBytes }, callback) {
     const { reserved, system } = this.counters();
     const left = memoryLimit - reserved;
-    const fits = bytes <= Math.min(left, system);
-    const output = fits ? allocate(bytes) : undefined;
+    if (bytes > Math.min(left, system)) {
+      callback(left <= system ? overLimit(bytes, left, 'memoryLimit') : overLimit(bytes, system, 'system'));
+      return;
+    }
+    const output = allocate(bytes);
     if (output) callback(undefined, undefined, output);
-    else if (fits) callback(noMemory(bytes));
-    else callback(left < system ? overBudget(bytes, left, 'memoryLimit') : overBudget(bytes, system, 'system'));
+    else callback(noMemory(bytes));
   }
 
   /** Later, where the stack is shallow: a stream that overflows it is broken for all calls. @param {Buffer} frame */

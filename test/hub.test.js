@@ -374,6 +374,19 @@ test('what is neither a file nor a name says what was meant', async () => {
   fs.rmSync(folder, { recursive: true });
 });
 
+test('a relative path where the current folder was removed is a typed error, an absolute one works', () => {
+  const code = `const g = require(${JSON.stringify(path.join(__dirname, '..'))}); const fs = require('node:fs');
+    const gone = fs.mkdtempSync(${JSON.stringify(path.join(os.tmpdir(), 'gone-'))}); process.chdir(gone); fs.rmdirSync(gone);
+    (async () => {
+      const error = await g.loadEmbedder('m.gguf').ready().catch((e) => e);
+      console.log(error instanceof g.GgufError, error.code, error.field);
+      const file = await g.openGguf(${JSON.stringify(path.join(__dirname, 'models', 'bert-tiny-mean.Q8_0.gguf'))});
+      await file.close();
+    })();`;
+  const { stdout, stderr } = spawnSync(process.execPath, ['-e', code], { encoding: 'utf8' });
+  expect({ stdout, stderr }).toEqual({ stdout: 'true ERR_FILE_OPEN path\n', stderr: '' });
+});
+
 test('a path that ends in .gguf is not looked at before it is opened', async () => {
   const looked = jest.spyOn(fs.promises, 'stat');
   await (await openGguf(path.join(__dirname, 'models', 'bert-tiny-mean.Q8_0.gguf'))).close();

@@ -78,19 +78,19 @@ test('the same typed errors', async () => {
   }
 });
 
-test("a matrix's memory goes by memoryLimit", async () => {
-  const list = Array(600).fill('a');
-  const e = await loadEmbedder({ isolation: 'process', memoryLimit: 100_000_000 }).ready();
-  const fits = await e.embedMany(list, { matrix: true });
-  expect(fits).toHaveLength(600 * 384);
-  const { reserved } = e.memory();
-  const few = await loadEmbedder({ isolation: 'process', memoryLimit: reserved + 600_000 }).ready(); // the weights are shared
-  await expect(few.embedMany(list, { matrix: true })).rejects.toMatchObject({
-    code: 'ERR_MEMORY_LIMIT',
-    field: 'output',
-    message: expect.stringMatching(/^output needs 921600 bytes, but only \d+ are available \(bound: memoryLimit\)/),
-  });
-  await Promise.all([e.close(), few.close()]);
+test('a matrix goes by memoryLimit, too', async () => {
+  const list = Array(300).fill('a'); // of more than one job
+  for (const isolation of ['auto', 'process']) {
+    const e = loadEmbedder({ isolation });
+    await e.embedMany(list);
+    const memoryLimit = e.memory().reserved + 1000; // the weights fit, the matrix does not
+    await e.close();
+    const small = loadEmbedder({ isolation, memoryLimit });
+    const refused = { code: 'ERR_MEMORY_LIMIT', kind: 'limit', field: 'output', message: expect.stringMatching(/^output needs 460800 bytes, .*memoryLimit/) };
+    await expect(small.embedMany(list, { matrix: true })).rejects.toMatchObject(refused);
+    expect(await small.embed('goes on')).toHaveLength(384);
+    await small.close();
+  }
 });
 
 test('cancelling', async () => {

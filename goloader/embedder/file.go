@@ -309,6 +309,9 @@ func (f *File) Chunk(name string, offset int64, dst []byte) (reply *ChunkReply, 
 	return r, g.ReadTensor(&t, offset, dst[:n])
 }
 
+// mostFloats is more than any machine has room for: the bytes of more, of a sparse file of few bits an element, would wrap.
+const mostFloats = 1 << 58
+
 // Load decodes a tensor into memory that allocate gives, within a limit (0: the default budget).
 func (f *File) Load(name string, limit int64, cancelled *atomic.Uint32, allocate func(int64) ([]float32, error)) (err error) {
 	g, done, err := f.open()
@@ -321,7 +324,7 @@ func (f *File) Load(name string, limit int64, cancelled *atomic.Uint32, allocate
 		return err
 	}
 	n, _ := t.Shape.Elements()
-	grant, err := f.runtime.monitor.TryAllocate(n*4+stream.LoaderBytes, limit, name)
+	grant, err := f.runtime.monitor.TryAllocate(min(n, mostFloats)*4+stream.LoaderBytes, limit, name)
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package embedder
 import (
 	"bytes"
 	"encoding/binary"
+	"math"
 	"os"
 	"path/filepath"
 	"testing"
@@ -10,6 +11,10 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"gguf-stream/goloader/errs"
+	"gguf-stream/goloader/gguf"
+	"gguf-stream/goloader/limits"
+	"gguf-stream/goloader/quant"
+	"gguf-stream/goloader/tensor"
 	"gguf-stream/test/hostile"
 )
 
@@ -45,6 +50,28 @@ func TestHostileModels(t *testing.T) {
 		})
 	}
 	check()
+}
+
+// vast is a source that says it ends later than it does, as a sparse file may.
+type vast struct{ gguf.Source }
+
+func (vast) Size() int64 { return math.MaxInt64 }
+
+// TestLoadOfATensorWhoseFloatsWrap: 2 bits an element are less than 2^63 bytes, 4 bytes an element are 2^63, and 2^64.
+func TestLoadOfATensorWhoseFloatsWrap(t *testing.T) {
+	r := newRuntime(t, Settings{Wrap: func(src gguf.Source) gguf.Source { return vast{src} }})
+	iq1s, _ := quant.ByName("IQ1_S")
+	for _, outer := range []int64{2, 4} {
+		w := gguf.NewWriter()
+		w.AddTensorAt("vast", tensor.Shape{outer, 1 << 30, 1 << 30}, iq1s.ID, 0)
+		path := filepath.Join(t.TempDir(), "vast.gguf")
+		require.NoError(t, os.WriteFile(path, append(w.Header(), make([]byte, limits.ChunkBytes)...), 0o600)) // what is looked at
+		f, err := r.OpenFile(path)
+		require.NoError(t, err)
+		err = f.Load("vast", 0, nil, func(int64) ([]float32, error) { panic("nothing is asked for") })
+		require.Equal(t, errs.MemoryLimit, errs.From(err).Code, "%v", err)
+		f.Close()
+	}
 }
 
 // valueOfKey is where a hyperparameter's value stands in the case's bytes: behind the key and its type. −1 if it does not.

@@ -1,6 +1,7 @@
 package embedder
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -95,6 +96,14 @@ func TestACancelledLoadEndsWhereItWaits(t *testing.T) {
 	require.Empty(t, r.models)
 }
 
+// embedded is how a text's request ends.
+func (e *Embedder) embedded(t *testing.T, text string) error {
+	done := make(chan error, 1)
+	e.Submit(&Request{Texts: [][]byte{[]byte(text)}, Done: func(_ *Result, err error) { done <- err },
+		Allocate: func(n int64) ([]float32, error) { return make([]float32, n), nil }})
+	return soon(t, done)
+}
+
 // TestALoadWaitsForMemory: without a turn at the disk, until others have filled theirs or nobody wants it any more. A batch
 // of a loaded model does not wait.
 func TestALoadWaitsForMemory(t *testing.T) {
@@ -115,10 +124,7 @@ func TestALoadWaitsForMemory(t *testing.T) {
 	stop := new(atomic.Uint32)
 	end := waits(t, func() error { _, err := load(device.Exact, stop); return err })
 	require.Len(t, r.disk, limits.DiskJobs)
-	done := make(chan error, 1)
-	loaded.Submit(&Request{Texts: [][]byte{[]byte("hello")}, Done: func(_ *Result, err error) { done <- err },
-		Allocate: func(n int64) ([]float32, error) { return make([]float32, n), nil }})
-	require.True(t, isCode(soon(t, done), errs.MemoryLimit))
+	require.True(t, isCode(loaded.embedded(t, "hello"), errs.MemoryLimit))
 	stop.Store(1)
 	require.True(t, isCode(soon(t, end), errs.Aborted))
 
@@ -132,6 +138,33 @@ func TestALoadWaitsForMemory(t *testing.T) {
 	another.Filled()
 	require.NoError(t, soon(t, end))
 	require.Len(t, r.disk, limits.DiskJobs)
+}
+
+// TestABatchWhileAnotherModelLoads: there is room for both, and what the load has written to is not taken off twice.
+func TestABatchWhileAnotherModelLoads(t *testing.T) {
+	r := newRuntime(t, Settings{})
+	const path = made + "bert-tiny-mean.gguf"
+	first, err := r.Open(OpenOptions{LoadOptions: LoadOptions{Path: path, Precision: device.Fast}}, nil, nil)
+	require.NoError(t, err)
+	defer first.Close()
+	f, err := r.OpenFile(path)
+	require.NoError(t, err)
+	plan, err := f.Plan(device.Exact)
+	require.NoError(t, err)
+	f.Close()
+	var written atomic.Int64
+	r.monitor.WithLimits(func() []memory.SystemLimit {
+		return []memory.SystemLimit{{Name: "cgroup", Bytes: plan.Total + plan.Weights/2 - written.Load()}}
+	})
+	batch := errors.New("the load has not come so far")
+	second, err := r.Open(OpenOptions{LoadOptions: LoadOptions{Path: path}}, nil, func(loaded, total int64, _ string) {
+		if written.Store(plan.Weights * loaded / total); loaded == total {
+			batch = first.embedded(t, "hello")
+		}
+	})
+	require.NoError(t, err)
+	second.Close()
+	require.NoError(t, batch)
 }
 
 // TestTheLastCallerSeesALoadsEnd: what a load still writes to is not taken from under it.
@@ -234,7 +267,7 @@ func loadInParts(b *testing.B, r *Runtime, path string, p device.Precision, part
 	stop("header")
 	m := &model{config: plan.config, layout: plan.layout}
 	m.waiters.enter(&waiter{}) // somebody wants it
-	require.NoError(b, r.loadWeights(m, f, d, p))
+	require.NoError(b, r.loadWeights(m, f, d, p, func(float64) {}))
 	stop("weights")
 	m.tokenizer, err = loadTokenizer(f, r.ledger)
 	require.NoError(b, err)

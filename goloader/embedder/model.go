@@ -186,7 +186,9 @@ func (r *Runtime) loadOpened(m *model, f *gguf.File, d device.Device, o LoadOpti
 	m.onClose(grant.Release)
 	defer grant.Filled()
 	m.config, m.layout, m.family = plan.config, plan.layout, plan.config.Family
-	if err := r.loadWeights(m, f, d, o.Precision); err != nil {
+	weights := float64(plan.Weights) / float64(plan.Total)
+	filled := func(share float64) { grant.FilledTo(share * weights) }
+	if err := r.loadWeights(m, f, d, o.Precision, filled); err != nil {
 		return err
 	}
 	if err := m.waiters.wanted(); err != nil {
@@ -203,7 +205,7 @@ func (r *Runtime) loadOpened(m *model, f *gguf.File, d device.Device, o LoadOpti
 	return err
 }
 
-func (r *Runtime) loadWeights(m *model, f *gguf.File, d device.Device, p device.Precision) error {
+func (r *Runtime) loadWeights(m *model, f *gguf.File, d device.Device, p device.Precision, filled func(share float64)) error {
 	w, err := d.NewWeights(m.layout.Specs, p)
 	if err != nil {
 		return err
@@ -218,7 +220,11 @@ func (r *Runtime) loadWeights(m *model, f *gguf.File, d device.Device, p device.
 	for i, info := range m.layout.Infos {
 		targets[i] = stream.Target{Info: info, Builder: w.Builder(i)}
 	}
-	if err := loader.Load(targets, &m.waiters.stop, m.waiters.report); err != nil {
+	progress := func(loaded, total int64, tensor string) {
+		filled(float64(loaded) / float64(total))
+		m.waiters.report(loaded, total, tensor)
+	}
+	if err := loader.Load(targets, &m.waiters.stop, progress); err != nil {
 		return err
 	}
 	if err := w.Seal(); err != nil {

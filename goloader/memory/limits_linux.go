@@ -29,20 +29,34 @@ func systemLimits(root string) []SystemLimit {
 	return out
 }
 
+// groupFiles are the names of a memory cgroup's files, and of the lines of memory.stat, descendants' pages included.
+type groupFiles struct{ limit, usage, inactive, active, mapped string }
+
+var (
+	groupV1 = groupFiles{"memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file", "total_active_file", "total_mapped_file"}
+	groupV2 = groupFiles{"memory.max", "memory.current", "inactive_file", "active_file", "file_mapped"}
+)
+
 func cgroupLeft(root string) (left int64, ok bool) {
 	left = math.MaxInt64
 	EachCgroup(root, "memory", func(folder string, v2 bool) {
-		limitFile, usageFile := "memory.max", "memory.current"
-		if !v2 {
-			limitFile, usageFile = "memory.limit_in_bytes", "memory.usage_in_bytes"
+		f := groupV1
+		if v2 {
+			f = groupV2
 		}
-		limit, ok := readNumber(folder + limitFile)
+		limit, ok := readNumber(folder + f.limit)
 		// cgroup v1 writes a number near 2^63 for no limit
-		if usage, okUsage := readNumber(folder + usageFile); ok && okUsage && limit < 1<<60 {
-			left = min(left, limit-usage+statField(folder+"memory.stat", "inactive_file"))
+		if usage, okUsage := readNumber(folder + f.usage); ok && okUsage && limit < 1<<60 {
+			left = min(left, limit-usage+f.reclaimable(folder+"memory.stat"))
 		}
 	})
 	return max(left, 0), left < math.MaxInt64
+}
+
+// reclaimable is page cache that counts as free: what the kernel drops under pressure. A file that was read twice is active
+// and dropped too, after others; what stays is what processes have mapped, their programs.
+func (f *groupFiles) reclaimable(stat string) int64 {
+	return statField(stat, f.inactive) + max(0, statField(stat, f.active)-statField(stat, f.mapped))
 }
 
 // readNumber is a file that holds one number; "max" and anything else is no number.
@@ -55,8 +69,7 @@ func readNumber(path string) (int64, bool) {
 	return n, err == nil
 }
 
-// statField is a line "name number [kB]" of a file, 0 if absent. Page cache that the kernel drops under
-// pressure (inactive_file) counts as free.
+// statField is a line "name number [kB]" of a file, 0 if absent.
 func statField(path, name string) int64 {
 	b, err := os.ReadFile(path)
 	if err != nil {

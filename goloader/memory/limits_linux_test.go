@@ -28,11 +28,11 @@ func TestSystemLimitsFromFiles(t *testing.T) {
 	write(t, v2+"proc/self/cgroup", "0::/a/b\n")
 	write(t, v2+"sys/fs/cgroup/a/memory.max", "1000\n")
 	write(t, v2+"sys/fs/cgroup/a/memory.current", "300\n")
-	write(t, v2+"sys/fs/cgroup/a/memory.stat", "anon 5\ninactive_file 50\n")
+	write(t, v2+"sys/fs/cgroup/a/memory.stat", "anon 5\nfile_mapped 20\ninactive_file 50\nactive_file 120\n")
 	write(t, v2+"sys/fs/cgroup/a/b/memory.max", "max\n")
 	write(t, v2+"sys/fs/cgroup/a/b/memory.current", "300\n")
 	write(t, v2+"proc/meminfo", "MemTotal: 9 kB\nMemAvailable: 2 kB\n")
-	require.EqualValues(t, 750, bound(systemLimits(v2), "cgroup"))
+	require.EqualValues(t, 850, bound(systemLimits(v2), "cgroup"), "less what is mapped, all cache is free")
 	require.EqualValues(t, 2048, bound(systemLimits(v2), "MemAvailable"))
 
 	v1 := t.TempDir() + "/"
@@ -42,6 +42,8 @@ func TestSystemLimitsFromFiles(t *testing.T) {
 	write(t, v1+"sys/fs/cgroup/memory/memory.limit_in_bytes", "9223372036854771712\n")
 	write(t, v1+"sys/fs/cgroup/memory/memory.usage_in_bytes", "500\n")
 	require.EqualValues(t, 0, bound(systemLimits(v1), "cgroup"))
+	write(t, v1+"sys/fs/cgroup/memory/x/memory.stat", "inactive_file 0\nactive_file 0\ntotal_mapped_file 90\ntotal_inactive_file 300\ntotal_active_file 60\n")
+	require.EqualValues(t, 200, bound(systemLimits(v1), "cgroup"), "children's cache, too; mapped is more than active")
 	require.EqualValues(t, -1, bound(systemLimits(t.TempDir()+"/"), "cgroup"))
 
 	odd := t.TempDir() + "/" // no slash in a path, no path, no line of three parts

@@ -14,7 +14,8 @@ import (
 // and go. Grants are counted on the ledger's page.
 //
 // The system counts pages when they are written to, so that what others were granted and have not filled is
-// taken off what it leaves. Meanwhile their pages are counted twice: who can wait is not refused for that.
+// taken off what it leaves. Pages that are filled and not yet told of (FilledTo) are counted twice: who can wait is not
+// refused for that.
 type Monitor struct {
 	ledger   *Ledger
 	limits   func() []SystemLimit // the seam for tests
@@ -106,7 +107,7 @@ func (m *Monitor) try(bytes, limit int64, what string) (grant *Grant, filled <-c
 	if allowed && bytes <= left {
 		m.unfilled.Add(bytes)
 		m.ledger.page.System.Add(-bytes)
-		return &Grant{monitor: m, bytes: bytes}, nil, nil
+		return &Grant{monitor: m, bytes: bytes, unfilled: bytes}, nil, nil
 	}
 	reserved.Add(-bytes)
 	if allowed && bytes <= left+m.unfilled.Load() {
@@ -120,20 +121,33 @@ func (m *Monitor) try(bytes, limit int64, what string) (grant *Grant, filled <-c
 
 // Grant is bytes that are reserved.
 type Grant struct {
-	monitor          *Monitor
-	bytes            int64
-	filled, released sync.Once
+	monitor  *Monitor
+	bytes    int64
+	unfilled int64 // of them; changed under monitor.mu
+	released sync.Once
 }
 
-// Filled says that no more of the bytes will be written to for the first time: the system counts them now.
-func (g *Grant) Filled() {
-	g.filled.Do(func() {
-		g.monitor.mu.Lock()
-		defer g.monitor.mu.Unlock()
-		g.monitor.unfilled.Add(-g.bytes)
-		close(g.monitor.filled)
-		g.monitor.filled = make(chan struct{})
-	})
+// fillSteps: who waits looks at the system at each.
+const fillSteps = 16
+
+// FilledTo says which share of the bytes, from 0 to 1, has been written to: the system counts them now.
+func (g *Grant) FilledTo(share float64) { g.fill(int64(float64(g.bytes)*(1-share)), g.bytes/fillSteps) }
+
+// Filled says that no more of the bytes will be written to for the first time.
+func (g *Grant) Filled() { g.fill(0, 0) }
+
+// fill notes that only the rest is not filled, where that is less by more than a step.
+func (g *Grant) fill(rest, step int64) {
+	m := g.monitor
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if g.unfilled-rest <= step {
+		return
+	}
+	m.unfilled.Add(rest - g.unfilled)
+	g.unfilled = rest
+	close(m.filled)
+	m.filled = make(chan struct{})
 }
 
 // Release gives the bytes back; calling it again does nothing.

@@ -3,6 +3,7 @@ package process
 import (
 	"encoding/binary"
 	"io"
+	"math"
 	"sync/atomic"
 
 	"gguf-stream/goloader/jobs"
@@ -26,7 +27,11 @@ type call struct {
 	reply       []byte
 	output      *memory.Region
 	outputBytes int64
+	copied      *memory.Grant // for the parent's copy of a large output; nil of others
 }
+
+// largeOutput: less is not worth a look at the system. An embed's results stay below it.
+const largeOutput = 8 << 20
 
 // readBody reads what follows the header. What a broken frame has taken is given back. A call that there is no memory for is
 // answered so and read past.
@@ -74,8 +79,14 @@ func (j *call) Progress() func(loaded, total int64, tensor string) {
 	}
 }
 
+// Output makes memory here. What the system leaves has to hold the parent's copy, too: nobody is asked when that is made.
 func (j *call) Output(bytes int64) ([]byte, error) {
 	var err error
+	if bytes >= largeOutput {
+		if j.copied, err = j.connection.core.Runtime().Monitor().TryAllocate(bytes, math.MaxInt64, "output"); err != nil {
+			return nil, err
+		}
+	}
 	if j.output, err = j.connection.ledger.Allocate(memory.Output, bytes); err != nil {
 		return nil, err
 	}
@@ -90,6 +101,9 @@ func (j *call) Finish(err error) {
 	delete(c.running, j.id)
 	c.mu.Unlock()
 	j.body.Free()
+	if j.copied != nil {
+		j.copied.Release() // the parent's pages are counted as they come
+	}
 	go func() {
 		defer j.output.Free()
 		if err != nil {

@@ -2,6 +2,7 @@
 
 const fs = require('node:fs/promises');
 const path = require('node:path');
+const { GgufError } = require('../errors');
 const { parseReference } = require('./reference');
 
 /** @import { LoadProgress } from '../index.js' */
@@ -16,9 +17,18 @@ const isMissing = (file) =>
     (e) => e.code === 'ENOENT' || e.code === 'ENOTDIR',
   );
 
+/** A relative path has no meaning where the current folder was removed: Node throws. @param {string} name */
+function absolute(name) {
+  try {
+    return path.resolve(name);
+  } catch (cause) {
+    throw new GgufError({ code: 'ERR_FILE_OPEN', kind: 'io', field: 'path', message: `cannot open the model file: no current folder: ${name}`, cause });
+  }
+}
+
 /** @param {string} name */
 async function pathOf(name) {
-  const file = path.resolve(name);
+  const file = absolute(name);
   if (!surelyPath.test(name) && (await isMissing(file))) throw require('./unknown').unknownFile(name);
   return file;
 }
