@@ -156,6 +156,17 @@ func TestTokenTypesMayBeAbsent(t *testing.T) {
 	}
 }
 
+// TestSpecialTokensThatTheFileDoesNotName are found by their texts: ids 1 to 3 here, not 100 to 102.
+func TestSpecialTokensThatTheFileDoesNotName(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "m.gguf")
+	require.NoError(t, os.WriteFile(path, bytes.ReplaceAll(hostile.Tiny(), []byte("_token_id"), []byte("_other_id")), 0o600))
+	e := open(t, newRuntime(t, Settings{}), path, device.Exact)
+	defer e.Close()
+	ids, _, err := e.Tokenize([][]byte{[]byte("hello x")}, CallOptions{}, nil, onHeap)
+	require.NoError(t, err)
+	require.Equal(t, []uint32{2, 5, 1, 3}, ids)
+}
+
 // TestAnotherTokenizerIsRefusedByThePlan, before any weights are read: bge-m3 is "bert" with a tokenizer called "t5".
 func TestAnotherTokenizerIsRefusedByThePlan(t *testing.T) {
 	const key, name = "tokenizer.ggml.model", "bert"

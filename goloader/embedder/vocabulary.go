@@ -41,20 +41,24 @@ func loadTokenizer(f *gguf.File, ledger *memory.Ledger) (tokenizer.Tokenizer, er
 	if err != nil {
 		return nil, err
 	}
-	config, err := tokenizerConfig(f, kind.Defaults)
-	if err != nil {
-		return nil, err
-	}
 	v, err := loadVocabulary(f, ledger)
 	if err != nil {
 		return nil, err
 	}
-	t, err := kind.Build(v, config)
+	t, err := buildTokenizer(f, kind, v)
 	if err != nil {
 		v.Close()
 		return nil, err
 	}
 	return t, nil
+}
+
+func buildTokenizer(f *gguf.File, kind *tokenizer.Kind, v *tokenizer.Vocabulary) (tokenizer.Tokenizer, error) {
+	config, err := tokenizerConfig(f, kind.Defaults(v))
+	if err != nil {
+		return nil, err
+	}
+	return kind.Build(v, config)
 }
 
 // checkRows refuses a vocabulary with tokens that the model has no row for.

@@ -74,17 +74,29 @@ const (
 	TypesKey  = "tokenizer.ggml.token_type"
 )
 
-// kinds is the table: tokenizer.ggml.model → the tokenizer and the ids it has when the file is silent
-// (llama.cpp's llama-vocab.cpp).
+// kinds is the table: tokenizer.ggml.model → the tokenizer, and the special tokens it has when the file is silent: by
+// their texts, else by the ids of llama.cpp's llama-vocab.cpp.
 var kinds = []Kind{
-	{Name: "bert", Defaults: Config{CLS: 101, SEP: 102, UNK: 100}, build: newWordPiece},
+	{Name: "bert", cls: usual{"[CLS]", 101}, sep: usual{"[SEP]", 102}, unk: usual{"[UNK]", 100}, build: newWordPiece},
 }
 
 // Kind is a row of the table.
 type Kind struct {
-	Name     string
-	Defaults Config
-	build    func(*Vocabulary, Config) (Tokenizer, error)
+	Name          string
+	cls, sep, unk usual
+	build         func(*Vocabulary, Config) (Tokenizer, error)
+}
+
+// usual is a special token of most vocabularies of a kind.
+type usual struct {
+	text string
+	id   int64
+}
+
+// Defaults is what a file means that says nothing. Converters name no ids where a model has no tokenizer.json, whatever
+// the ids in its vocabulary are.
+func (k *Kind) Defaults(v *Vocabulary) Config {
+	return Config{CLS: v.find(k.cls), SEP: v.find(k.sep), UNK: v.find(k.unk)}
 }
 
 // FindKind looks a kind up by tokenizer.ggml.model.

@@ -111,6 +111,16 @@ func (v *Vocabulary) Text(id uint32) []byte {
 	return v.text[first:v.ends[id]]
 }
 
+// find is the id of a token, by its text.
+func (v *Vocabulary) find(token usual) int64 {
+	for id := range uint32(v.added) {
+		if string(v.Text(id)) == token.text {
+			return int64(id)
+		}
+	}
+	return token.id
+}
+
 // Close frees the regions.
 func (v *Vocabulary) Close() {
 	for i := len(v.regions) - 1; i >= 0; i-- {

@@ -77,6 +77,11 @@ func legalMetadata() []Case {
 
 func legalVocabulary() []Case {
 	return []Case{
+		odd("special tokens that no key names", func(m *model) {
+			for _, id := range []string{"unknown_token_id", "cls_token_id", "seperator_token_id"} {
+				m.drop("tokenizer.ggml." + id)
+			}
+		}),
 		odd("a vocabulary as in vocab.txt", func(m *model) {
 			tokens := m.pairs[m.index(tokensKey)].value.([]string)
 			for i, s := range tokens[5:] {

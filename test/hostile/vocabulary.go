@@ -41,13 +41,16 @@ func withTypes(n int, replaced map[int]int32) func(*model) {
 func vocabularies() (cases []Case) {
 	n := len(tinyTokens)
 	vocab := is(errs.TokenizerVocab, tokensKey)
-	for _, id := range []string{"unknown_token_id", "cls_token_id", "seperator_token_id"} {
+	for i, id := range []string{"unknown_token_id", "cls_token_id", "seperator_token_id"} {
 		key := "tokenizer.ggml." + id
 		cases = append(cases,
 			broken(id+" one past the end", vocab, set(key, uint32(n))),
 			broken(id+" 2^31", vocab, set(key, uint32(1<<31))),
 			broken(id+" 2^64−1", vocab, set(key, uint64(math.MaxUint64))),
-			broken(id+" missing, and the default outside", vocab, func(m *model) { m.drop(key) }))
+			broken(id+" missing, no token of its text, and the default outside", vocab, func(m *model) {
+				m.drop(key)
+				withTokens(map[int]string{i + 1: "[X]"})(m)
+			}))
 	}
 	for name, t := range map[string]int32{"0": 0, "7": 7, "256": 256, "257, which truncates to 1": 257, "−1": -1, "2^31−1": math.MaxInt32} {
 		cases = append(cases, broken("token type "+name, is(errs.TokenizerVocab, typesKey), withTypes(n, map[int]int32{6: t})))
