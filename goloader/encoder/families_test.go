@@ -43,7 +43,7 @@ func TestPoolingThatTheFileDoesNotSay(t *testing.T) {
 		want device.Pooling
 	}{
 		{"bge-small-en-v1.5", nil, device.PoolCLS}, {"bge-small-en-v1.5", uint32(0), device.PoolCLS}, {"bge-small-en-v1.5", uint32(1), device.PoolMean},
-		{"e5-small-v2", nil, device.PoolMean}, {"another", uint32(0), device.PoolMean}, {"another", uint32(3), device.PoolLast},
+		{"e5-small-v2", nil, device.PoolMean}, {"UAE Large V1", nil, device.PoolCLS}, {"another", uint32(0), device.PoolMean}, {"another", uint32(3), device.PoolLast},
 	} {
 		config, err := ReadConfig(header(t, "bert", func(w *gguf.Writer) {
 			w.Add("general.name", c.name)
