@@ -1,8 +1,8 @@
 // Package tokenizer turns text into token ids.
 //
-//	text ─▶ special tokens cut out ─▶ normalizer (clean, CJK, strip accents, lower) ─▶ words
-//	                                                                                 │
-//	ids ◀── [CLS] … [SEP], truncated ◀── longest matches in Vocabulary's hash table ◀┘
+//	text ─▶ special tokens cut out ─▶ normalizer (clean, CJK, strip accents, lower) ─▶ added tokens cut out ─▶ words
+//	                                                                                                         │
+//	ids ◀── [CLS] … [SEP], truncated ◀── longest matches in Vocabulary's hash table ◀────────────────────────┘
 //
 // A tokenizer is made once per model, while its tokens stream by, and then read by many goroutines; its
 // vocabulary lies off the heap. Encode allocates nothing: its caller brings dst and a Scratch.

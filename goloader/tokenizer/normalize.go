@@ -18,6 +18,7 @@ type Scratch struct {
 	bytes      int // of the word
 	characters int // of the word; beyond limits.WordCharacters only counted
 	marks      []markedRune
+	pending    []byte // normalised, not yet split
 	ends       [limits.WordCharacters + 1]uint16
 	hashes     [limits.WordCharacters + 1]uint64
 	pieces     [limits.WordCharacters]uint32 // of the word, each of a character at least
@@ -37,6 +38,10 @@ type normalizer struct {
 	word                    func() bool // false: stop
 	stopped                 bool
 	cancelled               *atomic.Uint32 // as Options
+
+	pends bool                 // characters go through s.pending, where added is looked for
+	added *specials            // nil: s.pending is the result
+	token func(id uint32) bool // called for each of added; false: stop
 }
 
 // lookBytes of text are gone through between two looks whether anybody still waits for it: a millisecond or less.
@@ -45,12 +50,13 @@ const lookBytes = 1 << 16
 // run normalises text and ends the last word.
 func (n *normalizer) run(text []byte) {
 	look := 0
+	n.s.pending = n.s.pending[:0]
 	for i := 0; i < len(text) && !n.stopped; {
 		if i >= look {
 			n.stopped = errs.GaveUp(n.cancelled)
 			look = i + lookBytes
 		}
-		if b := text[i]; b < asciiLimit {
+		if b := text[i]; b < asciiLimit && !n.pends {
 			n.ascii(b)
 			i++
 			continue
@@ -60,6 +66,7 @@ func (n *normalizer) run(text []byte) {
 		i += size
 	}
 	n.flushMarks()
+	n.match(false)
 	n.endWord()
 }
 
@@ -168,12 +175,41 @@ func (n *normalizer) lower(r rune) {
 			}
 		} else if tables().class(r)&hasLower != 0 {
 			for _, x := range tables().lower[r] {
-				n.split(x)
+				n.normal(x)
 			}
 			return
 		}
 	}
-	n.split(r)
+	n.normal(r)
+}
+
+// normal takes a character of the normalised text.
+func (n *normalizer) normal(r rune) {
+	if !n.pends {
+		n.split(r)
+		return
+	}
+	n.s.pending = utf8.AppendRune(n.s.pending, r)
+	n.match(true)
+}
+
+// match takes added tokens out of what is pending, and splits the rest; with more to come it waits where that could
+// make a longer token.
+func (n *normalizer) match(more bool) {
+	for len(n.s.pending) > 0 && n.added != nil && !n.stopped {
+		id, size, open := n.added.longest(n.s.pending)
+		if open && more {
+			return
+		}
+		if size == 0 {
+			r, width := utf8.DecodeRune(n.s.pending)
+			n.split(r)
+			size = width
+		} else if n.endWord(); !n.stopped {
+			n.stopped = !n.token(id)
+		}
+		n.s.pending = append(n.s.pending[:0], n.s.pending[size:]...)
+	}
 }
 
 // split is the pre-tokeniser: white space ends a word, punctuation is a word of its own.

@@ -24,7 +24,7 @@ func specialsOf(t *testing.T, texts ...string) (*specials, *Vocabulary, error) {
 		require.NoError(t, v.Add([]byte(s)))
 		require.NoError(t, v.SetType(i+1, uint64(Control)))
 	}
-	s, err := newSpecials(v, false)
+	s, err := newSpecials(v, v.Text, Control)
 	return s, v, err
 }
 

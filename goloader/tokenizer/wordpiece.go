@@ -13,8 +13,9 @@ import (
 // differs in accents, Hangul, long words and control characters).
 type wordPiece struct {
 	vocab        *Vocabulary
-	specials     *specials
-	marked       bool // phantomSpace begins a word; else ## continues one
+	specials     *specials // found in the text as it is
+	added        *specials // found in the normalised text
+	marked       bool      // phantomSpace begins a word; else ## continues one
 	piece        pieceFunc
 	lowercase    bool
 	stripAccents bool
@@ -61,10 +62,26 @@ func newWordPiece(v *Vocabulary, c Config) (Tokenizer, error) {
 		t.stripAccents = *c.StripAccents
 	}
 	var err error
-	if t.specials, err = newSpecials(v, t.marked); err != nil {
+	if t.specials, err = newSpecials(v, v.Text, Control, Unknown); err != nil {
+		return nil, err
+	}
+	s := new(Scratch)
+	if t.added, err = newSpecials(v, func(id uint32) []byte { return t.normalized(id, s) }, UserDefined); err != nil {
 		return nil, err
 	}
 	return t, v.index(t.piece)
+}
+
+// normalized is a user-defined token as normalised texts spell it, which is how Hugging Face finds the tokens that
+// add_tokens makes; converters mark them as they mark words.
+func (t *wordPiece) normalized(id uint32, s *Scratch) []byte {
+	text := t.vocab.Text(id)
+	if t.marked {
+		text = bytes.TrimPrefix(text, phantomSpace)
+	}
+	n := normalizer{lowercase: t.lowercase, stripAccents: t.stripAccents, s: s, pends: true}
+	n.run(text)
+	return bytes.Clone(s.pending)
 }
 
 // chooseConvention counts both kinds of marks: the larger count decides. A vocabulary with both or
@@ -122,6 +139,9 @@ func (t *wordPiece) Encode(dst []uint32, text []byte, o Options, s *Scratch) ([]
 	}
 	e.countAll = o.CountAll || !o.Truncate
 	e.n = normalizer{lowercase: t.lowercase, stripAccents: t.stripAccents, s: s, word: e.addWord, cancelled: o.Cancelled}
+	if o.ParseSpecial && len(t.added.list) > 0 {
+		e.n.pends, e.n.added, e.n.token = true, t.added, e.add
+	}
 	for len(text) > 0 && !e.n.stopped {
 		at, id, size := len(text), uint32(0), 0
 		if o.ParseSpecial {

@@ -141,8 +141,28 @@ func TestUserDefinedTokens(t *testing.T) {
 		require.Equal(t, []uint32{0, 1, 4, 1, 2, 4, 0}, encode(t, tk, "a<code>ab <code>", tokenizer.Options{Truncate: true, ParseSpecial: true}))
 		require.NotContains(t, encode(t, tk, "a<code>", tokenizer.Options{Truncate: true}), uint32(4))
 	}
-	_, _, err := build(t, []string{"[UNK]", "▁a", "<b>", "▁<b>"}, map[int]tokenizer.TokenType{0: tokenizer.Control, 2: tokenizer.Control, 3: tokenizer.UserDefined}, tokenizer.Config{})
-	require.Equal(t, errs.TokenizerVocab, errs.From(err).Code, "two special tokens of one spelling")
+	both, _, err := build(t, []string{"[UNK]", "▁a", "<b>", "▁<b>"}, map[int]tokenizer.TokenType{0: tokenizer.Control, 2: tokenizer.Control, 3: tokenizer.UserDefined}, tokenizer.Config{})
+	require.NoError(t, err)
+	require.Equal(t, []uint32{0, 2, 0}, encode(t, both, "<b>", tokenizer.Options{ParseSpecial: true}), "special tokens are looked for first")
+}
+
+// TestUserDefinedTokensAreNormalised: what transformers 5.24 gives for tokens of add_tokens.
+func TestUserDefinedTokensAreNormalised(t *testing.T) {
+	tokens := []string{"[UNK]", "▁a", "b", "▁b", "▁new", "▁York", "▁New York", "▁Café", "▁new york city", "▁CAFE", "▁中 b"}
+	types := map[int]tokenizer.TokenType{0: tokenizer.Control}
+	for id := 6; id < len(tokens); id++ {
+		types[id] = tokenizer.UserDefined
+	}
+	lower := true
+	tk, _, err := build(t, tokens, types, tokenizer.Config{Lowercase: &lower})
+	require.NoError(t, err)
+	for text, want := range map[string][]uint32{
+		"a NEW\tYORK b": {0, 1, 6, 3, 0}, "new york city": {0, 8, 0}, "new york cit": {0, 6, 0, 0}, "new new york": {0, 4, 6, 0}, "newyork": {0, 0, 0},
+		"acafe\u0301b": {0, 1, 7, 3, 0}, "CAFÉ": {0, 7, 0}, "new yorab": {0, 4, 0, 0}, "a new york": {0, 1, 6, 0}, "new yor": {0, 4, 0, 0}, "": {0, 0}} {
+		require.Equal(t, want, encode(t, tk, text, tokenizer.Options{ParseSpecial: true}), "%q", text)
+		cut := encode(t, tk, text, tokenizer.Options{ParseSpecial: true, Truncate: true, MaxTokens: 3})
+		require.Len(t, cut, min(len(want), 3))
+	}
 }
 
 // TestWord: what begins a word, without its mark, and nothing in brackets.
