@@ -81,6 +81,9 @@ func (t *wordPiece) normalized(id uint32, s *Scratch) []byte {
 	}
 	n := normalizer{lowercase: t.lowercase, stripAccents: t.stripAccents, s: s, pends: true}
 	n.run(text)
+	if bytes.Equal(s.pending, text) {
+		return text // off the heap
+	}
 	return bytes.Clone(s.pending)
 }
 
