@@ -3,7 +3,8 @@ const os = require('node:os');
 const path = require('node:path');
 const { spawn, spawnSync } = require('node:child_process');
 const { Worker } = require('node:worker_threads');
-const { loadEmbedder, GgufError } = require('..');
+const { loadEmbedder, GgufError, version } = require('..');
+const { platforms } = require('../js/platforms');
 
 const root = path.join(__dirname, '..');
 const executable = path.join(root, 'build', 'native', 'gguf-stream-core');
@@ -261,6 +262,24 @@ test('what cannot be started is said once, in full', () => {
   expect(all).toMatch(/GGUF_STREAM_BINARY: Cannot find module '\/no\/addon\.node'/);
   expect(all).toMatch(/npm install --include=optional/);
   expect(all).not.toMatch(/bundler/); // no package was looked for
+});
+
+test('a package without its files, as an application leaves it that is packed wrongly: it is said why the addon was not loaded, too', () => {
+  const alone = fs.mkdtempSync(path.join(os.tmpdir(), 'gguf-'));
+  try {
+    for (const f of ['js', 'package.json']) fs.cpSync(path.join(root, f), path.join(alone, f), { recursive: true });
+    for (const p of platforms) {
+      const folder = path.join(alone, 'node_modules', p.package);
+      fs.mkdirSync(folder, { recursive: true });
+      fs.writeFileSync(path.join(folder, 'index.js'), `module.exports = { version: '${version}', addon: '/no/addon.node', process: '/no/core' };`);
+    }
+    const code = `g.loadEmbedder(${JSON.stringify(model)}).embed('x').catch((e) => console.log(e.code + ' ' + e.message))`;
+    expect(script(code, { from: alone }).out).toMatch(
+      /^ERR_NATIVE_LOAD the core's process cannot be started: spawn \/no\/core ENOENT\. Tried before:\n {2}@gguf-stream\/\S+: .+/,
+    );
+  } finally {
+    fs.rmSync(alone, { recursive: true });
+  }
 });
 
 test('JavaScript without its packages, as a bundler leaves it, says so', () => {
