@@ -169,6 +169,22 @@ test('a host that may not load addons gets a process by itself', () => {
   expect(refused.out).toMatch(/--allow-child-process/);
 });
 
+test('what may not be read is not said to be absent', () => {
+  const flag = process.allowedNodeEnvironmentFlags.has('--permission') ? '--permission' : '--experimental-permission';
+  const alone = fs.mkdtempSync(path.join(os.tmpdir(), 'gguf-'));
+  try {
+    for (const f of ['js', 'package.json']) fs.cpSync(path.join(root, f), path.join(alone, f), { recursive: true });
+    const folder = path.join(alone, 'node_modules', '@gguf-stream', 'all-minilm-l6-v2');
+    fs.mkdirSync(folder, { recursive: true });
+    fs.writeFileSync(path.join(folder, 'index.js'), '');
+    const args = [flag, ...['js/*', 'models/*', 'package.json'].map((f) => `--allow-fs-read=${alone}/${f}`)];
+    const code = `g.loadEmbedder().ready().catch((e) => console.log(e.code + ' ' + e.message))`;
+    expect(script(code, { args, from: alone }).out).toMatch(/^ERR_FILE_OPEN .*the bundled one may not be read \(--allow-fs-read\)/);
+  } finally {
+    fs.rmSync(alone, { recursive: true });
+  }
+});
+
 test('a load that had a signal: another child loads again after the signal has aborted', async () => {
   const abort = new AbortController();
   const e = await loadEmbedder({ isolation: 'process', signal: abort.signal }).ready();
