@@ -11,6 +11,8 @@ const { version } = require('../package.json');
 /** The problem of a package that is not found, and what else than its absence may be the cause. */
 const notInstalled = 'is not installed';
 const ifBundled = 'if a bundler took gguf-stream in, mark it as external (docs/bundlers.md)';
+/** What Node's --permission keeps from us is there; all else comes to the same. @param {unknown} e */
+const problemOf = (e) => (/** @type {NodeJS.ErrnoException} */ (e).code === 'ERR_ACCESS_DENIED' ? 'may not be read (--allow-fs-read)' : notInstalled);
 
 const root = path.join(__dirname, '..');
 
@@ -47,8 +49,8 @@ function packaged(p, holds) {
     const found = require(p.resolve());
     if (found.version !== version) return { from, problem: `has version ${found.version}; ${version} is needed` };
     return { from, file: onDisk(found[holds]) };
-  } catch {
-    return { from, problem: notInstalled };
+  } catch (e) {
+    return { from, problem: problemOf(e) };
   }
 }
 
@@ -59,11 +61,13 @@ function bundledModel() {
   try {
     return onDisk(require(model.resolve()).file);
   } catch (cause) {
+    const problem = problemOf(cause);
+    const cure = problem === notInstalled ? `pass model, or run npm install ${model.package}; ${ifBundled}` : `pass model, or allow ${model.package}`;
     throw new GgufError({
       code: 'ERR_FILE_OPEN',
       kind: 'io',
       field: 'model',
-      message: `no model was given, and the bundled one is not installed: pass model, or run npm install ${model.package}; ${ifBundled}`,
+      message: `no model was given, and the bundled one ${problem}: ${cure}`,
       cause,
     });
   }

@@ -57,7 +57,7 @@ function processCore(tried = []) {
     try {
       if (!file || !allowed) throw new Error(problem ?? 'child processes are not permitted (--allow-child-process)');
       const { ProcessCore } = require('./process'); // only where it is used: its modules take milliseconds
-      child = new ProcessCore(path.resolve(file));
+      child = new ProcessCore(path.resolve(file), tried);
       return child;
     } catch (e) {
       tried.push(`  ${from}: ${/** @type {Error} */ (e).message}`);

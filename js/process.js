@@ -155,6 +155,7 @@ class ProcessCore {
   /** Goes up when a child dies: handles of an earlier one are void. */
   epoch = 0;
   #file;
+  #before;
   /** @type {import('node:child_process').ChildProcessWithoutNullStreams | undefined} */
   #child;
   /** @type {Map<number, Call>} */
@@ -166,9 +167,10 @@ class ProcessCore {
   /** @type {Hello | undefined} */
   #hello;
 
-  /** @param {string} file the executable */
-  constructor(file) {
+  /** @param {string} file the executable @param {string[]} tried what did not work before it */
+  constructor(file, tried) {
     this.#file = file;
+    this.#before = tried.length > 0 ? `. Tried before:\n${tried.join('\n')}` : '';
   }
 
   /** @type {Core['submit']} */
@@ -292,7 +294,7 @@ class ProcessCore {
 
   /** @param {Error} e */
   #notStarted(e) {
-    return { code: 'ERR_NATIVE_LOAD', kind: 'io', field: '', offset: -1, message: `the core's process cannot be started: ${e.message}` };
+    return { code: 'ERR_NATIVE_LOAD', kind: 'io', field: '', offset: -1, message: `the core's process cannot be started: ${e.message}${this.#before}` };
   }
 
   /** @param {import('node:child_process').ChildProcess} child @param {import('./errors').NativeError} reason */

@@ -3,7 +3,8 @@ const os = require('node:os');
 const path = require('node:path');
 const { spawn, spawnSync } = require('node:child_process');
 const { Worker } = require('node:worker_threads');
-const { loadEmbedder, GgufError } = require('..');
+const { loadEmbedder, GgufError, version } = require('..');
+const { platforms } = require('../js/platforms');
 
 const root = path.join(__dirname, '..');
 const executable = path.join(root, 'build', 'native', 'gguf-stream-core');
@@ -168,6 +169,22 @@ test('a host that may not load addons gets a process by itself', () => {
   expect(refused.out).toMatch(/--allow-child-process/);
 });
 
+test('what may not be read is not said to be absent', () => {
+  const flag = process.allowedNodeEnvironmentFlags.has('--permission') ? '--permission' : '--experimental-permission';
+  const alone = fs.mkdtempSync(path.join(os.tmpdir(), 'gguf-'));
+  try {
+    for (const f of ['js', 'package.json']) fs.cpSync(path.join(root, f), path.join(alone, f), { recursive: true });
+    const folder = path.join(alone, 'node_modules', '@gguf-stream', 'all-minilm-l6-v2');
+    fs.mkdirSync(folder, { recursive: true });
+    fs.writeFileSync(path.join(folder, 'index.js'), '');
+    const args = [flag, ...['js/*', 'models/*', 'package.json'].map((f) => `--allow-fs-read=${alone}/${f}`)];
+    const code = `g.loadEmbedder().ready().catch((e) => console.log(e.code + ' ' + e.message))`;
+    expect(script(code, { args, from: alone }).out).toMatch(/^ERR_FILE_OPEN .*the bundled one may not be read \(--allow-fs-read\)/);
+  } finally {
+    fs.rmSync(alone, { recursive: true });
+  }
+});
+
 test('a load that had a signal: another child loads again after the signal has aborted', async () => {
   const abort = new AbortController();
   const e = await loadEmbedder({ isolation: 'process', signal: abort.signal }).ready();
@@ -261,6 +278,24 @@ test('what cannot be started is said once, in full', () => {
   expect(all).toMatch(/GGUF_STREAM_BINARY: Cannot find module '\/no\/addon\.node'/);
   expect(all).toMatch(/npm install --include=optional/);
   expect(all).not.toMatch(/bundler/); // no package was looked for
+});
+
+test('a package without its files, as an application leaves it that is packed wrongly: it is said why the addon was not loaded, too', () => {
+  const alone = fs.mkdtempSync(path.join(os.tmpdir(), 'gguf-'));
+  try {
+    for (const f of ['js', 'package.json']) fs.cpSync(path.join(root, f), path.join(alone, f), { recursive: true });
+    for (const p of platforms) {
+      const folder = path.join(alone, 'node_modules', p.package);
+      fs.mkdirSync(folder, { recursive: true });
+      fs.writeFileSync(path.join(folder, 'index.js'), `module.exports = { version: '${version}', addon: '/no/addon.node', process: '/no/core' };`);
+    }
+    const code = `g.loadEmbedder(${JSON.stringify(model)}).embed('x').catch((e) => console.log(e.code + ' ' + e.message))`;
+    expect(script(code, { from: alone }).out).toMatch(
+      /^ERR_NATIVE_LOAD the core's process cannot be started: spawn \/no\/core ENOENT\. Tried before:\n {2}@gguf-stream\/\S+: .+/,
+    );
+  } finally {
+    fs.rmSync(alone, { recursive: true });
+  }
 });
 
 test('JavaScript without its packages, as a bundler leaves it, says so', () => {

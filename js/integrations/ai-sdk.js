@@ -14,13 +14,13 @@ function callOptions({ abortSignal, providerOptions, dimensions }) {
   return { ...providerOptions?.[provider], ...(dimensions !== undefined && { dimensions }), signal: abortSignal, details: true };
 }
 
-/** @param {any} info @param {number | undefined} dimensions @param {{ truncated: number, tokens: number }[]} details */
+/** @param {any} info undefined where no text had the model loaded @param {number | undefined} dimensions @param {{ truncated: number, tokens: number }[]} details */
 function warningsOf(info, dimensions, details) {
   const warnings = details.flatMap((d, i) =>
     d.truncated > 0 ? [{ type: 'other', message: `values[${i}] was cut: ${d.truncated} tokens are beyond the model's limit` }] : [],
   );
-  const trained = [info.hiddenSize, ...info.dimensions];
-  if (dimensions !== undefined && !trained.includes(dimensions)) {
+  const trained = info && [info.hiddenSize, ...info.dimensions];
+  if (dimensions !== undefined && trained?.includes(dimensions) === false) {
     warnings.push(
       /** @type {any} */ ({ type: 'compatibility', feature: 'dimensions', details: `the model was trained for ${trained.join(', ')}, not ${dimensions}` }),
     );

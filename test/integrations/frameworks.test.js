@@ -93,6 +93,12 @@ describe.each([
   });
 });
 
+test('Vercel AI SDK: no values, before the model is loaded', async () => {
+  const { embedMany } = await import('ai-7');
+  const unused = embeddingModel(model, { specificationVersion: 'v4' });
+  expect((await embedMany({ model: unused, values: [], dimensions: 32 })).embeddings).toEqual([]);
+});
+
 test('Vercel AI SDK v4: dimensions', async () => {
   const v4 = embeddingModel(embedder, { specificationVersion: 'v4' });
   const { embeddings, warnings } = await v4.doEmbed({ values: texts, dimensions: 32 });
