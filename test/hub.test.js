@@ -182,7 +182,7 @@ test('a hub that does not answer: ERR_DOWNLOAD after some tries', async () => {
 test('a cache that cannot be written, a proxy that makes no sense', async () => {
   const handle = await fs.promises.open(__filename);
   const full = Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC', syscall: 'write' });
-  const spy = jest.spyOn(Object.getPrototypeOf(handle), 'writeFile').mockRejectedValueOnce(full);
+  const spy = jest.spyOn(Object.getPrototypeOf(handle), 'write').mockRejectedValueOnce(full);
   await handle.close();
   await expect(pull('hf:owner/models')).rejects.toMatchObject({ code: 'ERR_DOWNLOAD', message: expect.stringContaining('ENOSPC'), cause: full });
   expect(hub.reads()).toHaveLength(1);
@@ -267,6 +267,19 @@ test('a lock whose owner died is taken over, one alive is waited for', async () 
   fs.utimesSync(lock, old, old);
   await pull('hf:owner/models');
   expect(fs.existsSync(lock)).toBe(false);
+});
+
+test('a lock that is taken over from a living owner: both finish, and the bytes are right', async () => {
+  hub.faults = [{ stall: 5000 }];
+  const slow = pull('hf:owner/models');
+  while (!fs.existsSync(inCache('blobs')) || hub.reads().length === 0) await new Promise((done) => setTimeout(done, 20));
+  const lock = path.join(cache, '.locks', 'models--owner--models', `${sha256(bytes)}.gguf-stream`);
+  fs.writeFileSync(lock, `${os.hostname()}\n${2 ** 30}\n`); // as it looks from another container
+  const file = await pull('hf:owner/models');
+  expect(hub.reads()).toHaveLength(2);
+  expect(await slow).toBe(file);
+  expect(hub.reads()).toHaveLength(3);
+  expect(sha256(fs.readFileSync(file))).toBe(sha256(bytes));
 });
 
 test('by a proxy that the environment names', async () => {
