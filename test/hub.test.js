@@ -352,6 +352,30 @@ test('command line: pull, list, rm', async () => {
   expect(await run('pull', 'owner/models')).toMatchObject({ status: 2, err: expect.stringContaining("did you mean 'hf:owner/models'?") });
 });
 
+test('rm leaves what a link leads to outside of the repository: shared blobs of huggingface_hub, files of the user', async () => {
+  const run = (name) => spawnSync(process.execPath, [cli, 'rm', '--json', name], { encoding: 'utf8', env: process.env });
+  const shared = path.join(cache, 'blobs', 'ab', 'abcdef');
+  const blob = inCache('blobs', sha256(bytes));
+  const shown = (name) => inCache('snapshots', hub.commits.main, name);
+  for (const file of [shared, blob, shown('m')]) fs.mkdirSync(path.dirname(file), { recursive: true });
+  fs.writeFileSync(shared, bytes);
+  fs.symlinkSync(path.relative(path.dirname(blob), shared), blob);
+  fs.symlinkSync(path.relative(path.dirname(shown('m')), blob), shown('m.Q8_0.gguf'));
+  fs.symlinkSync(shared, shown('m.Q4_0.gguf'));
+  expect(JSON.parse(run('hf:owner/models:Q4_0').stdout).freedBytes).toBe(0);
+  expect(fs.readFileSync(shown('m.Q8_0.gguf')).equals(bytes)).toBe(true);
+  expect(JSON.parse(run('hf:owner/models').stdout).freedBytes).toBe(0);
+  expect(fs.existsSync(inCache())).toBe(false);
+  expect(fs.readFileSync(shared).equals(bytes)).toBe(true);
+});
+
+test('rm of a name whose file, not whose revision, has an @', async () => {
+  hub.files.set('m@2.Q4_0.gguf', bytes);
+  const file = await pull('hf:owner/models@v2:m@2.Q4_0.gguf');
+  const { status } = spawnSync(process.execPath, [cli, 'rm', 'hf:owner/models:m@2.Q4_0.gguf'], { env: process.env });
+  expect({ status, left: fs.existsSync(file) }).toEqual({ status: 0, left: false });
+});
+
 test('what is neither a file nor a name says what was meant', async () => {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'names-'));
   const file = path.join(folder, 'model'); // without an ending, as the blobs of the cache are

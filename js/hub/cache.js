@@ -96,19 +96,35 @@ async function cachedModels() {
   return lists.flat();
 }
 
-/** Removes a file of a snapshot, and its bytes if no other snapshot shows them. @param {CachedModel} model @returns {Promise<number>} bytes freed */
+/**
+ * The blob of its repository that a snapshot's file links to; undefined of a file without one, and of a link to somewhere else.
+ * @param {string} folder the repository's
+ * @param {string} file
+ */
+async function blobOf(folder, file) {
+  const target = await fs.readlink(file).catch(() => undefined);
+  if (target === undefined) return undefined;
+  const blob = path.resolve(path.dirname(file), target);
+  const [its, own] = await Promise.all([path.dirname(blob), path.join(folder, 'blobs')].map((f) => fs.realpath(f).catch(() => f)));
+  return its === own ? path.join(own, path.basename(blob)) : undefined;
+}
+
+/**
+ * Removes a file of a snapshot, and its blob if no other snapshot shows it. What a link leads to outside of the repository's folder is not ours:
+ * huggingface_hub keeps bytes there that several repositories share.
+ * @param {CachedModel} model
+ * @returns {Promise<number>} bytes freed
+ */
 async function removeModel(model) {
   const folder = repoFolder(model.repo);
-  const bytes = await fs.realpath(model.path);
+  const blob = await blobOf(folder, model.path);
+  const bytes = await fs.lstat(blob ?? model.path);
   await fs.rm(model.path);
   const left = await filesBelow(path.join(folder, 'snapshots'));
+  for (const f of left) if (blob && (await blobOf(folder, path.join(folder, 'snapshots', f))) === blob) return 0;
+  if (blob) await fs.rm(blob, { force: true });
   if (left.length === 0) await fs.rm(folder, { recursive: true });
-  for (const f of left) {
-    const other = await fs.realpath(path.join(folder, 'snapshots', f)).catch(() => '');
-    if (other === bytes) return 0;
-  }
-  await fs.rm(bytes, { force: true });
-  return model.bytes;
+  return bytes.isSymbolicLink() ? 0 : bytes.size;
 }
 
 /** Writes a small file so that a reader sees all of it or none. @param {string} file @param {string} text */
