@@ -208,6 +208,35 @@ test('the token goes to the hub, from HF_TOKEN or the file of hf auth login, nev
   await expect(pull('hf:owner/models')).rejects.toMatchObject({ code: 'ERR_MODEL_ACCESS', message: expect.stringContaining('HF_TOKEN') });
 });
 
+test('where links are not allowed the bytes are moved into the snapshot, and rm frees them', async () => {
+  const refused = Object.assign(new Error('EPERM: operation not permitted, symlink'), { code: 'EPERM', syscall: 'symlink' });
+  const spy = jest.spyOn(fs.promises, 'symlink').mockRejectedValue(refused);
+  const file = await pull('hf:owner/models');
+  await pull('hf:owner/models:f32');
+  await pull('hf:owner/models');
+  expect(hub.reads()).toHaveLength(2);
+  expect(fs.lstatSync(file).size).toBe(bytes.length);
+  expect(fs.readdirSync(inCache('blobs'))).toEqual([]);
+  fs.truncateSync(file, 100); // as a program that copies into its place leaves it when it is killed
+  expect(fs.readFileSync(await pull('hf:owner/models')).equals(bytes)).toBe(true);
+  fs.writeFileSync(inCache('blobs', sha256(bytes)), bytes);
+  const copied = await pull('hf:owner/models@v2'); // the blob may be another snapshot's
+  expect(fs.readFileSync(copied).equals(bytes)).toBe(true);
+  expect(fs.readdirSync(inCache('blobs'))).toEqual([sha256(bytes)]);
+  spy.mockRestore();
+  spawnSync(process.execPath, [cli, 'rm', 'hf:owner/models@main:q8_0'], { env: process.env });
+  expect(fs.existsSync(file)).toBe(false);
+});
+
+test('pull of what is there writes nothing: the cache may be read-only', async () => {
+  const file = await pull('hf:owner/models');
+  const ref = fs.statSync(inCache('refs', 'main')).ino;
+  fs.rmSync(path.join(cache, '.locks'), { recursive: true });
+  fs.writeFileSync(path.join(cache, '.locks'), ''); // no lock can be made
+  expect(await pull('hf:owner/models')).toBe(file);
+  expect(fs.statSync(inCache('refs', 'main')).ino).toBe(ref);
+});
+
 test('revisions, and a branch that moved: the old bytes stay, the new ones come with pull', async () => {
   const first = await pull('hf:owner/models@v2');
   expect(first).toBe(inCache('snapshots', hub.commits.v2, 'tiny.Q8_0.gguf'));

@@ -135,16 +135,24 @@ async function writeWhole(file, text) {
   await fs.rename(own, file);
 }
 
-/** Shows a blob as a snapshot's file: a link, or a copy where links are not allowed (Windows). @param {string} blob @param {string} file */
-async function showAs(blob, file) {
-  if (await exists(file)) return;
+/**
+ * Shows a blob as a snapshot's file: a link, or where links are not allowed (Windows) the bytes, as huggingface_hub does: those of a new blob are
+ * moved, those of an older one, which other snapshots may show, are copied.
+ * @param {string} blob
+ * @param {string} file
+ * @param {boolean} isNew
+ */
+async function showAs(blob, file, isNew) {
   await fs.mkdir(path.dirname(file), { recursive: true });
-  await fs.rm(file, { force: true }); // a link to bytes that are gone
+  await fs.rm(file, { force: true }); // a link to bytes that are gone, a copy that was cut
   try {
     await fs.symlink(path.relative(path.dirname(file), blob), file);
   } catch (e) {
-    if (/** @type {NodeJS.ErrnoException} */ (e).code !== 'EEXIST') await fs.copyFile(blob, file);
+    if (/** @type {NodeJS.ErrnoException} */ (e).code === 'EEXIST') return;
+    const bytes = isNew ? blob : `${blob}.gguf-stream.copy`;
+    if (!isNew) await fs.copyFile(blob, bytes);
+    await fs.rename(bytes, file);
   }
 }
 
-module.exports = { cacheFolder, cachedModels, cachedPath, commitForm, expanded, home, removeModel, repoFolder, showAs, sizeOf, textOf, writeWhole };
+module.exports = { cacheFolder, cachedModels, cachedPath, commitForm, commitOf, expanded, home, removeModel, repoFolder, showAs, sizeOf, textOf, writeWhole };

@@ -8,7 +8,7 @@ const fs = require('node:fs/promises');
 const path = require('node:path');
 const { GgufError } = require('../errors');
 const { pause, stoppedByThrow } = require('../signals');
-const { cacheFolder, cachedModels, cachedPath, commitForm, repoFolder, showAs, sizeOf, writeWhole } = require('./cache');
+const { cacheFolder, cachedModels, cachedPath, commitForm, commitOf, repoFolder, showAs, sizeOf, writeWhole } = require('./cache');
 const { client, endpoint, hubFetch, isOffline, timeoutMs } = require('./client');
 const { withLock } = require('./lock');
 const { choose, isInside, nameError, partsOf } = require('./reference');
@@ -200,10 +200,15 @@ async function fetchFile(pull, entry) {
   const folder = repoFolder(reference.repo);
   const blob = path.join(folder, 'blobs', entry.oid);
   const lock = path.join(cacheFolder(), '.locks', path.basename(folder), `${entry.oid}.gguf-stream`);
+  const shown = path.join(folder, 'snapshots', commit, ...entry.path.split('/'));
+  const isShown = async () => (await sizeOf(shown)) === entry.size;
+  if (await isShown()) return; // nothing is written: the cache may be read-only
   await withLock(lock, signal, async () => {
-    if ((await sizeOf(blob)) !== entry.size) await download(pull, entry, blob);
+    if (await isShown()) return;
+    const isNew = (await sizeOf(blob)) !== entry.size;
+    if (isNew) await download(pull, entry, blob);
+    await showAs(blob, shown, isNew);
   });
-  await showAs(blob, path.join(folder, 'snapshots', commit, ...entry.path.split('/')));
 }
 
 /**
@@ -244,7 +249,7 @@ async function pullParts(reference, signal, onProgress) {
     onProgress({ phase: 'download', loadedBytes: before, totalBytes });
   }
   const folder = repoFolder(reference.repo);
-  if (reference.revision !== commit) await writeWhole(path.join(folder, 'refs', ...reference.revision.split('/')), commit);
+  if ((await commitOf(reference.repo, reference.revision)) !== commit) await writeWhole(path.join(folder, 'refs', ...reference.revision.split('/')), commit);
   return path.join(folder, 'snapshots', commit, ...parts[0].path.split('/'));
 }
 
