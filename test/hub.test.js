@@ -470,7 +470,7 @@ test('names and files', () => {
     expect(() => parseReference(bad)).toThrow(expect.objectContaining({ code: 'ERR_MODEL_NAME' }));
   const files = ['m-q4_k_m.gguf', 'm.Q4_K_S.gguf', 'm_fp16.gguf', 'm-Q8_0-00001-of-00002.gguf', 'm-Q8_0-00002-of-00002.gguf', 'N.Q6_K.GGUF', 'q8_0.txt'];
   expect(matching(files, 'Q4_K_M')).toEqual(['m-q4_k_m.gguf']);
-  expect(matching(files, 'F16')).toEqual(['m_fp16.gguf']);
+  for (const quant of ['F16', 'FP16', 'fp16']) expect(matching(files, quant)).toEqual(['m_fp16.gguf']);
   expect(matching(files, 'q6_k')).toEqual(['N.Q6_K.GGUF']);
   expect(matching(files, undefined)).toEqual(['m-Q8_0-00001-of-00002.gguf']);
   expect(matching(files, '_K')).toEqual([]);

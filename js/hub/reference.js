@@ -40,7 +40,8 @@ const plain = (s) => s.toLowerCase().replace(/fp(16|32)/g, 'f$1');
 /** @param {string} path @param {string} quant */
 function hasQuant(path, quant) {
   const stem = plain(path).replace(splitPart, '.gguf').slice(0, -'.gguf'.length);
-  return stem.endsWith(plain(quant)) && !/[a-z0-9]/.test(stem.at(-quant.length - 1) ?? '');
+  const wanted = plain(quant);
+  return stem.endsWith(wanted) && !/[a-z0-9]/.test(stem.at(-wanted.length - 1) ?? '');
 }
 
 /**
