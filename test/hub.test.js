@@ -208,6 +208,24 @@ test('the token goes to the hub, from HF_TOKEN or the file of hf auth login, nev
   await expect(pull('hf:owner/models')).rejects.toMatchObject({ code: 'ERR_MODEL_ACCESS', message: expect.stringContaining('HF_TOKEN') });
 });
 
+test("a repository's only file, whatever its quant: from the cache without a question, too", async () => {
+  hub.files.delete('tiny.Q8_0.gguf');
+  const file = await pull('hf:owner/models');
+  expect(path.basename(file)).toBe('tiny-f32.gguf');
+  const asked = hub.requests.length;
+  for (const offline of ['', '1']) {
+    process.env.HF_HUB_OFFLINE = offline;
+    const opened = await openGguf('hf:owner/models');
+    expect(opened.info.path).toBe(file);
+    await opened.close();
+  }
+  expect(hub.requests).toHaveLength(asked);
+  hub.files.set('tiny.Q8_0.gguf', bytes); // another commit's may be another
+  hub.commits.main = 'd'.repeat(40);
+  process.env.HF_HUB_OFFLINE = '';
+  expect(path.basename(await pull('hf:owner/models'))).toBe('tiny.Q8_0.gguf');
+});
+
 test('where links are not allowed the bytes are moved into the snapshot, and rm frees them', async () => {
   const refused = Object.assign(new Error('EPERM: operation not permitted, symlink'), { code: 'EPERM', syscall: 'symlink' });
   const spy = jest.spyOn(fs.promises, 'symlink').mockRejectedValue(refused);

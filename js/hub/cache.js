@@ -2,6 +2,8 @@
 //   models--owner--repo/refs/<revision>               the commit a branch or tag was at
 //   models--owner--repo/snapshots/<commit>/<file>     a link to
 //   models--owner--repo/blobs/<sha-256>               the bytes
+// and, of our own, where the file that a name without a quant means cannot be told from its own name:
+//   models--owner--repo/gguf-stream/<commit>          the only .gguf file that the repository has
 
 const fs = require('node:fs/promises');
 const os = require('node:os');
@@ -59,12 +61,15 @@ async function commitOf(repo, revision) {
   return commitForm.test(commit) ? commit : undefined;
 }
 
+/** @param {string} repo @param {string} commit */
+const onlyFile = (repo, commit) => path.join(repoFolder(repo), 'gguf-stream', commit);
+
 /** The first part's path of a model that is wholly in the cache. @param {Reference} reference */
 async function cachedPath(reference) {
   const commit = await commitOf(reference.repo, reference.revision);
   if (!commit) return undefined;
   const snapshot = path.join(repoFolder(reference.repo), 'snapshots', commit);
-  const found = matching(await filesBelow(snapshot), reference.file);
+  const found = matching(await filesBelow(snapshot), reference.file || (await textOf(onlyFile(reference.repo, commit))));
   if (found.length !== 1) return undefined;
   for (const part of partsOf(found[0])) if (!(await exists(path.join(snapshot, part)))) return undefined;
   return path.join(snapshot, found[0]);
@@ -127,8 +132,9 @@ async function removeModel(model) {
   return bytes.isSymbolicLink() ? 0 : bytes.size;
 }
 
-/** Writes a small file so that a reader sees all of it or none. @param {string} file @param {string} text */
+/** Writes a small file, if it does not hold the text already, so that a reader sees all of it or none. @param {string} file @param {string} text */
 async function writeWhole(file, text) {
+  if ((await textOf(file)) === text) return;
   await fs.mkdir(path.dirname(file), { recursive: true });
   const own = `${file}.${process.pid}.${Math.random().toString(36).slice(2)}`;
   await fs.writeFile(own, text);
@@ -155,4 +161,4 @@ async function showAs(blob, file, isNew) {
   }
 }
 
-module.exports = { cacheFolder, cachedModels, cachedPath, commitForm, commitOf, expanded, home, removeModel, repoFolder, showAs, sizeOf, textOf, writeWhole };
+module.exports = { cacheFolder, cachedModels, cachedPath, commitForm, expanded, home, onlyFile, removeModel, repoFolder, showAs, sizeOf, textOf, writeWhole };

@@ -8,10 +8,10 @@ const fs = require('node:fs/promises');
 const path = require('node:path');
 const { GgufError } = require('../errors');
 const { pause, stoppedByThrow } = require('../signals');
-const { cacheFolder, cachedModels, cachedPath, commitForm, commitOf, repoFolder, showAs, sizeOf, writeWhole } = require('./cache');
+const { cacheFolder, cachedModels, cachedPath, commitForm, onlyFile, repoFolder, showAs, sizeOf, writeWhole } = require('./cache');
 const { client, endpoint, hubFetch, isOffline, timeoutMs } = require('./client');
 const { withLock } = require('./lock');
-const { choose, isInside, nameError, partsOf } = require('./reference');
+const { choose, isInside, matching, nameError, partsOf } = require('./reference');
 
 /**
  * @import { Reference } from './reference'
@@ -249,8 +249,10 @@ async function pullParts(reference, signal, onProgress) {
     onProgress({ phase: 'download', loadedBytes: before, totalBytes });
   }
   const folder = repoFolder(reference.repo);
-  if ((await commitOf(reference.repo, reference.revision)) !== commit) await writeWhole(path.join(folder, 'refs', ...reference.revision.split('/')), commit);
-  return path.join(folder, 'snapshots', commit, ...parts[0].path.split('/'));
+  const [{ path: first }] = parts;
+  if (matching([first], reference.file).length === 0) await writeWhole(onlyFile(reference.repo, commit), first);
+  if (reference.revision !== commit) await writeWhole(path.join(folder, 'refs', ...reference.revision.split('/')), commit);
+  return path.join(folder, 'snapshots', commit, ...first.split('/'));
 }
 
 /** What the cache has. @param {Reference} reference */

@@ -52,7 +52,7 @@ function hasQuant(path, quant) {
 function matching(paths, wanted) {
   const models = paths.filter((p) => /\.gguf$/i.test(p) && Number(splitPart.exec(p)?.[1] ?? 1) === 1);
   if (wanted && /\.gguf$/i.test(wanted)) return models.filter((p) => p === wanted);
-  return models.filter((p) => hasQuant(p, wanted ?? preferred));
+  return models.filter((p) => hasQuant(p, wanted || preferred));
 }
 
 /**
