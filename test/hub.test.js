@@ -131,6 +131,8 @@ test('a hub that lies: sizes, hashes, commits and paths', async () => {
   hub.files.delete('tiny-f32.gguf');
   hub.lies.set('tiny.Q8_0.gguf', { path: '../../../tiny.Q8_0.gguf' });
   await expect(pull('hf:owner/models')).rejects.toMatchObject({ code: 'ERR_MODEL_NAME' });
+  hub.lies.set('tiny.Q8_0.gguf', { path: 'a\x1b[2J.Q8_0.gguf' }); // an error that lists it would clear the screen
+  await expect(pull('hf:owner/models')).rejects.toMatchObject({ code: 'ERR_MODEL_NAME', message: expect.not.stringContaining('\x1b') });
   hub.lies.clear();
   hub.commits.main = '../x';
   await expect(pull('hf:owner/models')).rejects.toMatchObject({ code: 'ERR_DOWNLOAD', message: expect.stringContaining('no commit') });

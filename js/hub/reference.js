@@ -17,9 +17,9 @@ function nameError(name, message) {
   return new GgufError({ code: 'ERR_MODEL_NAME', kind: 'argument', field: 'model', message: `${name}: ${message}` });
 }
 
-/** A path that stays inside the folder it is joined to, whatever the platform. @param {string} path */
+/** A path that stays inside the folder it is joined to, whatever the platform, and that moves no terminal's cursor. @param {string} path */
 function isInside(path) {
-  return !/[\\\0]|^[A-Za-z]:/.test(path) && path.split('/').every((part) => part !== '' && part !== '.' && part !== '..');
+  return !/[\\\p{Cc}]|^[A-Za-z]:/u.test(path) && path.split('/').every((part) => part !== '' && part !== '.' && part !== '..');
 }
 
 /** The reference that a model option names, or undefined if it is a path. @param {string} name @returns {Reference | undefined} */
