@@ -257,6 +257,13 @@ test('pull of what is there writes nothing: the cache may be read-only', async (
   expect(fs.statSync(inCache('refs', 'main')).ino).toBe(ref);
 });
 
+test('a timeout beyond what a timer takes, a token with blanks around it', async () => {
+  hub.token = 'mirror-token';
+  Object.assign(process.env, { HF_HUB_DOWNLOAD_TIMEOUT: '1e9', HF_TOKEN: ' mirror-token\n' });
+  await pull('hf:owner/models');
+  expect(hub.reads()).toHaveLength(1);
+});
+
 test('revisions, and a branch that moved: the old bytes stay, the new ones come with pull', async () => {
   const first = await pull('hf:owner/models@v2');
   expect(first).toBe(inCache('snapshots', hub.commits.v2, 'tiny.Q8_0.gguf'));
@@ -346,6 +353,13 @@ test('by a proxy that the environment names', async () => {
   process.env.HTTP_PROXY = `http://127.0.0.1:${proxy.address().port}`;
   await pull('hf:owner/models');
   expect(new Set(tunnels)).toEqual(new Set([hub.url, hub.storageUrl].map((u) => new URL(u).host)));
+  for (const told of ['0', '1']) {
+    // by Node itself or, where it has not learnt it, by undici
+    tunnels.length = 0;
+    const child = spawn(process.execPath, [cli, 'pull', 'hf:owner/models'], { stdio: 'ignore', env: { ...process.env, NODE_USE_ENV_PROXY: told } });
+    expect(await new Promise((done) => child.on('exit', done))).toBe(0);
+    expect(tunnels).toContain(new URL(hub.url).host);
+  }
   proxy.closeAllConnections();
   await new Promise((done) => proxy.close(done));
 });
