@@ -131,6 +131,31 @@ test('tokenize, similarity, inspect', () => {
   expect(plain).toMatch(/general\.architecture +"bert"\n[\s\S]*tokenizer\.ggml\.tokens +string\[30522\]\n/);
 });
 
+test('inspect, verify: what a file holds sends nothing to the terminal', () => {
+  const text = (/** @type {string} */ s) => {
+    const bytes = Buffer.alloc(8 + Buffer.byteLength(s));
+    bytes.writeBigUInt64LE(BigInt(bytes.write(s, 8)));
+    return bytes;
+  };
+  const pair = [text('a\x1b]0;title\x07\u202e'), Buffer.of(8, 0, 0, 0), text('\x9b2J')];
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'escapes-'));
+  for (const [command, pairs, shown] of /** @type {const} */ ([
+    ['inspect', 1, 'a\\u001b]0;title\\u0007\\u202e'],
+    ['verify', 2, 'ERR_GGUF_DUPLICATE, field a\\u001b]0;title'],
+  ])) {
+    const file = path.join(folder, command);
+    const header = Buffer.concat([Buffer.from('GGUF'), Buffer.alloc(20)]);
+    header[4] = 3;
+    header[16] = pairs;
+    fs.writeFileSync(file, Buffer.concat([header, ...Array(pairs).fill(pair).flat()]));
+    const { out } = run([command, file]);
+    expect(out).toContain(shown);
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: those are looked for
+    expect(out).not.toMatch(/[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]/);
+  }
+  fs.rmSync(folder, { recursive: true });
+});
+
 test('inspect --json: metadata as JSON has it, whole numbers beyond it and what is no number as strings', () => {
   const u64 = (/** @type {bigint} */ n) => Buffer.from(BigUint64Array.of(n).buffer);
   const string = (/** @type {string} */ s) => Buffer.concat([u64(BigInt(s.length)), Buffer.from(s)]);

@@ -131,6 +131,8 @@ test('a hub that lies: sizes, hashes, commits and paths', async () => {
   hub.files.delete('tiny-f32.gguf');
   hub.lies.set('tiny.Q8_0.gguf', { path: '../../../tiny.Q8_0.gguf' });
   await expect(pull('hf:owner/models')).rejects.toMatchObject({ code: 'ERR_MODEL_NAME' });
+  hub.lies.set('tiny.Q8_0.gguf', { path: 'a\x1b[2J.Q8_0.gguf' }); // an error that lists it would clear the screen
+  await expect(pull('hf:owner/models')).rejects.toMatchObject({ code: 'ERR_MODEL_NAME', message: expect.not.stringContaining('\x1b') });
   hub.lies.clear();
   hub.commits.main = '../x';
   await expect(pull('hf:owner/models')).rejects.toMatchObject({ code: 'ERR_DOWNLOAD', message: expect.stringContaining('no commit') });
@@ -182,7 +184,7 @@ test('a hub that does not answer: ERR_DOWNLOAD after some tries', async () => {
 test('a cache that cannot be written, a proxy that makes no sense', async () => {
   const handle = await fs.promises.open(__filename);
   const full = Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC', syscall: 'write' });
-  const spy = jest.spyOn(Object.getPrototypeOf(handle), 'writeFile').mockRejectedValueOnce(full);
+  const spy = jest.spyOn(Object.getPrototypeOf(handle), 'write').mockRejectedValueOnce(full);
   await handle.close();
   await expect(pull('hf:owner/models')).rejects.toMatchObject({ code: 'ERR_DOWNLOAD', message: expect.stringContaining('ENOSPC'), cause: full });
   expect(hub.reads()).toHaveLength(1);
@@ -206,6 +208,60 @@ test('the token goes to the hub, from HF_TOKEN or the file of hf auth login, nev
   expect(by('storage')).toEqual(new Set([undefined]));
   fs.rmSync(path.join(cache, 'token'));
   await expect(pull('hf:owner/models')).rejects.toMatchObject({ code: 'ERR_MODEL_ACCESS', message: expect.stringContaining('HF_TOKEN') });
+});
+
+test("a repository's only file, whatever its quant: from the cache without a question, too", async () => {
+  hub.files.delete('tiny.Q8_0.gguf');
+  const file = await pull('hf:owner/models');
+  expect(path.basename(file)).toBe('tiny-f32.gguf');
+  const asked = hub.requests.length;
+  for (const offline of ['', '1']) {
+    process.env.HF_HUB_OFFLINE = offline;
+    const opened = await openGguf('hf:owner/models');
+    expect(opened.info.path).toBe(file);
+    await opened.close();
+  }
+  expect(hub.requests).toHaveLength(asked);
+  hub.files.set('tiny.Q8_0.gguf', bytes); // another commit's may be another
+  hub.commits.main = 'd'.repeat(40);
+  process.env.HF_HUB_OFFLINE = '';
+  expect(path.basename(await pull('hf:owner/models'))).toBe('tiny.Q8_0.gguf');
+});
+
+test('where links are not allowed the bytes are moved into the snapshot, and rm frees them', async () => {
+  const refused = Object.assign(new Error('EPERM: operation not permitted, symlink'), { code: 'EPERM', syscall: 'symlink' });
+  const spy = jest.spyOn(fs.promises, 'symlink').mockRejectedValue(refused);
+  const file = await pull('hf:owner/models');
+  await pull('hf:owner/models:f32');
+  await pull('hf:owner/models');
+  expect(hub.reads()).toHaveLength(2);
+  expect(fs.lstatSync(file).size).toBe(bytes.length);
+  expect(fs.readdirSync(inCache('blobs'))).toEqual([]);
+  fs.truncateSync(file, 100); // as a program that copies into its place leaves it when it is killed
+  expect(fs.readFileSync(await pull('hf:owner/models')).equals(bytes)).toBe(true);
+  fs.writeFileSync(inCache('blobs', sha256(bytes)), bytes);
+  const copied = await pull('hf:owner/models@v2'); // the blob may be another snapshot's
+  expect(fs.readFileSync(copied).equals(bytes)).toBe(true);
+  expect(fs.readdirSync(inCache('blobs'))).toEqual([sha256(bytes)]);
+  spy.mockRestore();
+  spawnSync(process.execPath, [cli, 'rm', 'hf:owner/models@main:q8_0'], { env: process.env });
+  expect(fs.existsSync(file)).toBe(false);
+});
+
+test('pull of what is there writes nothing: the cache may be read-only', async () => {
+  const file = await pull('hf:owner/models');
+  const ref = fs.statSync(inCache('refs', 'main')).ino;
+  fs.rmSync(path.join(cache, '.locks'), { recursive: true });
+  fs.writeFileSync(path.join(cache, '.locks'), ''); // no lock can be made
+  expect(await pull('hf:owner/models')).toBe(file);
+  expect(fs.statSync(inCache('refs', 'main')).ino).toBe(ref);
+});
+
+test('a timeout beyond what a timer takes, a token with blanks around it', async () => {
+  hub.token = 'mirror-token';
+  Object.assign(process.env, { HF_HUB_DOWNLOAD_TIMEOUT: '1e9', HF_TOKEN: ' mirror-token\n' });
+  await pull('hf:owner/models');
+  expect(hub.reads()).toHaveLength(1);
 });
 
 test('revisions, and a branch that moved: the old bytes stay, the new ones come with pull', async () => {
@@ -269,6 +325,19 @@ test('a lock whose owner died is taken over, one alive is waited for', async () 
   expect(fs.existsSync(lock)).toBe(false);
 });
 
+test('a lock that is taken over from a living owner: both finish, and the bytes are right', async () => {
+  hub.faults = [{ stall: 5000 }];
+  const slow = pull('hf:owner/models');
+  while (!fs.existsSync(inCache('blobs')) || hub.reads().length === 0) await new Promise((done) => setTimeout(done, 20));
+  const lock = path.join(cache, '.locks', 'models--owner--models', `${sha256(bytes)}.gguf-stream`);
+  fs.writeFileSync(lock, `${os.hostname()}\n${2 ** 30}\n`); // as it looks from another container
+  const file = await pull('hf:owner/models');
+  expect(hub.reads()).toHaveLength(2);
+  expect(await slow).toBe(file);
+  expect(hub.reads()).toHaveLength(3);
+  expect(sha256(fs.readFileSync(file))).toBe(sha256(bytes));
+});
+
 test('by a proxy that the environment names', async () => {
   const tunnels = [];
   const proxy = http.createServer().on('connect', (q, socket) => {
@@ -284,6 +353,13 @@ test('by a proxy that the environment names', async () => {
   process.env.HTTP_PROXY = `http://127.0.0.1:${proxy.address().port}`;
   await pull('hf:owner/models');
   expect(new Set(tunnels)).toEqual(new Set([hub.url, hub.storageUrl].map((u) => new URL(u).host)));
+  for (const told of ['0', '1']) {
+    // by Node itself or, where it has not learnt it, by undici
+    tunnels.length = 0;
+    const child = spawn(process.execPath, [cli, 'pull', 'hf:owner/models'], { stdio: 'ignore', env: { ...process.env, NODE_USE_ENV_PROXY: told } });
+    expect(await new Promise((done) => child.on('exit', done))).toBe(0);
+    expect(tunnels).toContain(new URL(hub.url).host);
+  }
   proxy.closeAllConnections();
   await new Promise((done) => proxy.close(done));
 });
@@ -337,6 +413,30 @@ test('command line: pull, list, rm', async () => {
     for (const name of Object.keys(shortNames)) expect(unknown.err).toContain(name);
   }
   expect(await run('pull', 'owner/models')).toMatchObject({ status: 2, err: expect.stringContaining("did you mean 'hf:owner/models'?") });
+});
+
+test('rm leaves what a link leads to outside of the repository: shared blobs of huggingface_hub, files of the user', async () => {
+  const run = (name) => spawnSync(process.execPath, [cli, 'rm', '--json', name], { encoding: 'utf8', env: process.env });
+  const shared = path.join(cache, 'blobs', 'ab', 'abcdef');
+  const blob = inCache('blobs', sha256(bytes));
+  const shown = (name) => inCache('snapshots', hub.commits.main, name);
+  for (const file of [shared, blob, shown('m')]) fs.mkdirSync(path.dirname(file), { recursive: true });
+  fs.writeFileSync(shared, bytes);
+  fs.symlinkSync(path.relative(path.dirname(blob), shared), blob);
+  fs.symlinkSync(path.relative(path.dirname(shown('m')), blob), shown('m.Q8_0.gguf'));
+  fs.symlinkSync(shared, shown('m.Q4_0.gguf'));
+  expect(JSON.parse(run('hf:owner/models:Q4_0').stdout).freedBytes).toBe(0);
+  expect(fs.readFileSync(shown('m.Q8_0.gguf')).equals(bytes)).toBe(true);
+  expect(JSON.parse(run('hf:owner/models').stdout).freedBytes).toBe(0);
+  expect(fs.existsSync(inCache())).toBe(false);
+  expect(fs.readFileSync(shared).equals(bytes)).toBe(true);
+});
+
+test('rm of a name whose file, not whose revision, has an @', async () => {
+  hub.files.set('m@2.Q4_0.gguf', bytes);
+  const file = await pull('hf:owner/models@v2:m@2.Q4_0.gguf');
+  const { status } = spawnSync(process.execPath, [cli, 'rm', 'hf:owner/models:m@2.Q4_0.gguf'], { env: process.env });
+  expect({ status, left: fs.existsSync(file) }).toEqual({ status: 0, left: false });
 });
 
 test('what is neither a file nor a name says what was meant', async () => {
@@ -404,7 +504,7 @@ test('names and files', () => {
     expect(() => parseReference(bad)).toThrow(expect.objectContaining({ code: 'ERR_MODEL_NAME' }));
   const files = ['m-q4_k_m.gguf', 'm.Q4_K_S.gguf', 'm_fp16.gguf', 'm-Q8_0-00001-of-00002.gguf', 'm-Q8_0-00002-of-00002.gguf', 'N.Q6_K.GGUF', 'q8_0.txt'];
   expect(matching(files, 'Q4_K_M')).toEqual(['m-q4_k_m.gguf']);
-  expect(matching(files, 'F16')).toEqual(['m_fp16.gguf']);
+  for (const quant of ['F16', 'FP16', 'fp16']) expect(matching(files, quant)).toEqual(['m_fp16.gguf']);
   expect(matching(files, 'q6_k')).toEqual(['N.Q6_K.GGUF']);
   expect(matching(files, undefined)).toEqual(['m-Q8_0-00001-of-00002.gguf']);
   expect(matching(files, '_K')).toEqual([]);

@@ -176,6 +176,14 @@ func (v *verification) tooLarge() bool {
 	return left < 0
 }
 
+// holeBytes of zeros in a row are none that a model was trained to: a download with a hole in it, or a file written over by one.
+const holeBytes = 64 << 10
+
+// leastHole is how many elements that is, all of a smaller tensor.
+func leastHole(t gguf.TensorInfo) int64 {
+	return min(t.Bytes, holeBytes) / int64(t.Type.BlockBytes) * int64(t.Type.BlockElements)
+}
+
 // numbers decodes every tensor of the file that has values, used or not.
 func (v *verification) numbers() error {
 	if v.file == nil || v.tooLarge() {
@@ -193,12 +201,12 @@ func (v *verification) numbers() error {
 		if t.Type.Decode == nil || t.Bytes == 0 {
 			continue
 		}
-		zero, err := l.Survey(t, v.cancelled)
+		zeros, err := l.Survey(t, v.cancelled)
 		if err != nil {
 			return err
 		}
-		if zero && len(t.Shape) > 1 { // a download with a hole in it, or a file written over by one
-			v.check.warn("tensor %s holds nothing but zeros: is the file complete?", t.Name)
+		if len(t.Shape) > 1 && zeros >= leastHole(t) {
+			v.check.warn("tensor %s holds %d zeros in a row: is the file complete?", t.Name, zeros)
 		}
 		decoded++
 		bytes += t.Bytes

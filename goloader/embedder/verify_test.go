@@ -103,7 +103,8 @@ func TestDamageIsFound(t *testing.T) {
 		verdict Status
 		checks  map[string]Status // those that are not good
 	}{
-		"a matrix of zeros": {func(data []byte) { clear(tensorBytes(t, data, "blk.2.ffn_up.weight")) }, Warning, map[string]Status{"numbers": Warning, "vectors": Warning}},
+		"a matrix of zeros":        {func(data []byte) { clear(tensorBytes(t, data, "blk.2.ffn_up.weight")) }, Warning, map[string]Status{"numbers": Warning, "vectors": Warning}},
+		"a hole in the embeddings": {func(data []byte) { clear(tensorBytes(t, data, "token_embd.weight")[11_000_000:][:2*holeBytes]) }, Warning, map[string]Status{"numbers": Warning}},
 		"two matrices swapped": {func(data []byte) {
 			a, b := tensorBytes(t, data, "blk.0.attn_q.weight"), tensorBytes(t, data, "blk.5.attn_v.weight")
 			old := bytes.Clone(a)

@@ -97,13 +97,18 @@ func (l *StreamingGGUFLoader) ReadFloats(info gguf.TensorInfo, dst []float32, ca
 	return l.decode(info, cancelled, func(first int64, values []float32) { copy(dst[first:], values) })
 }
 
-// Survey decodes a whole tensor and keeps nothing: an error for values that are no numbers, and whether all are zero.
-func (l *StreamingGGUFLoader) Survey(info gguf.TensorInfo, cancelled *atomic.Uint32) (zero bool, err error) {
-	zero = true
+// Survey decodes a whole tensor and keeps nothing: an error for values that are no numbers, and the most zeros in a row.
+func (l *StreamingGGUFLoader) Survey(info gguf.TensorInfo, cancelled *atomic.Uint32) (zeros int64, err error) {
+	run := int64(0)
 	err = l.decode(info, cancelled, func(_ int64, values []float32) {
-		zero = zero && !slices.ContainsFunc(values, func(v float32) bool { return v != 0 })
+		for _, v := range values {
+			if run++; v != 0 {
+				run = 0
+			}
+			zeros = max(zeros, run)
+		}
 	})
-	return zero, err
+	return zeros, err
 }
 
 // decode calls fn with all values of a tensor in order, a buffer of them at a time, and the number of the first.

@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"io"
@@ -234,6 +235,18 @@ func TestReadFloats(t *testing.T) {
 	require.NoError(t, h.loader.ReadFloats(h.info, got, nil))
 	require.Equal(t, want, got)
 	require.False(t, math.IsNaN(float64(got[0])))
+}
+
+// TestSurvey: the most zeros in a row, over the bounds of chunks.
+func TestSurvey(t *testing.T) {
+	typ := q8(t)
+	blocks := bytes.Repeat(append([]byte{0, 0x3c}, bytes.Repeat([]byte{1}, 32)...), 8000) // ones
+	clear(blocks[100*typ.BlockBytes:][:3*typ.BlockBytes])
+	clear(blocks[1000*typ.BlockBytes:][:5000*typ.BlockBytes])
+	h := open(t, &source.Memory{Data: fileOf(binary.LittleEndian, typ, blocks)})
+	zeros, err := h.loader.Survey(h.info, nil)
+	require.NoError(t, err)
+	require.EqualValues(t, 5000*typ.BlockElements, zeros)
 }
 
 func BenchmarkCodes(b *testing.B) {

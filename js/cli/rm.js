@@ -11,7 +11,7 @@ async function meant(name) {
   const reference = parseReference(name);
   if (!reference) throw unknownName(name);
   const ofRevision = (/** @type {import('../hub/cache').CachedModel} */ m) =>
-    !name.includes('@') || m.commit === reference.revision || m.revisions.includes(reference.revision);
+    !/^[^:]*:[^:]*@/.test(name) || m.commit === reference.revision || m.revisions.includes(reference.revision);
   const models = (await cachedModels()).filter((m) => m.repo === reference.repo && ofRevision(m));
   if (!reference.file) return models;
   const paths = models.map((m) => m.file);

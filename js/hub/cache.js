@@ -2,6 +2,8 @@
 //   models--owner--repo/refs/<revision>               the commit a branch or tag was at
 //   models--owner--repo/snapshots/<commit>/<file>     a link to
 //   models--owner--repo/blobs/<sha-256>               the bytes
+// and, of our own, where the file that a name without a quant means cannot be told from its own name:
+//   models--owner--repo/gguf-stream/<commit>          the only .gguf file that the repository has
 
 const fs = require('node:fs/promises');
 const os = require('node:os');
@@ -59,12 +61,15 @@ async function commitOf(repo, revision) {
   return commitForm.test(commit) ? commit : undefined;
 }
 
+/** @param {string} repo @param {string} commit */
+const onlyFile = (repo, commit) => path.join(repoFolder(repo), 'gguf-stream', commit);
+
 /** The first part's path of a model that is wholly in the cache. @param {Reference} reference */
 async function cachedPath(reference) {
   const commit = await commitOf(reference.repo, reference.revision);
   if (!commit) return undefined;
   const snapshot = path.join(repoFolder(reference.repo), 'snapshots', commit);
-  const found = matching(await filesBelow(snapshot), reference.file);
+  const found = matching(await filesBelow(snapshot), reference.file || (await textOf(onlyFile(reference.repo, commit))));
   if (found.length !== 1) return undefined;
   for (const part of partsOf(found[0])) if (!(await exists(path.join(snapshot, part)))) return undefined;
   return path.join(snapshot, found[0]);
@@ -96,39 +101,64 @@ async function cachedModels() {
   return lists.flat();
 }
 
-/** Removes a file of a snapshot, and its bytes if no other snapshot shows them. @param {CachedModel} model @returns {Promise<number>} bytes freed */
-async function removeModel(model) {
-  const folder = repoFolder(model.repo);
-  const bytes = await fs.realpath(model.path);
-  await fs.rm(model.path);
-  const left = await filesBelow(path.join(folder, 'snapshots'));
-  if (left.length === 0) await fs.rm(folder, { recursive: true });
-  for (const f of left) {
-    const other = await fs.realpath(path.join(folder, 'snapshots', f)).catch(() => '');
-    if (other === bytes) return 0;
-  }
-  await fs.rm(bytes, { force: true });
-  return model.bytes;
+/**
+ * The blob of its repository that a snapshot's file links to; undefined of a file without one, and of a link to somewhere else.
+ * @param {string} folder the repository's
+ * @param {string} file
+ */
+async function blobOf(folder, file) {
+  const target = await fs.readlink(file).catch(() => undefined);
+  if (target === undefined) return undefined;
+  const blob = path.resolve(path.dirname(file), target);
+  const [its, own] = await Promise.all([path.dirname(blob), path.join(folder, 'blobs')].map((f) => fs.realpath(f).catch(() => f)));
+  return its === own ? path.join(own, path.basename(blob)) : undefined;
 }
 
-/** Writes a small file so that a reader sees all of it or none. @param {string} file @param {string} text */
+/**
+ * Removes a file of a snapshot, and its blob if no other snapshot shows it. What a link leads to outside of the repository's folder is not ours:
+ * huggingface_hub keeps bytes there that several repositories share.
+ * @param {CachedModel} model
+ * @returns {Promise<number>} bytes freed
+ */
+async function removeModel(model) {
+  const folder = repoFolder(model.repo);
+  const blob = await blobOf(folder, model.path);
+  const bytes = await fs.lstat(blob ?? model.path);
+  await fs.rm(model.path);
+  const left = await filesBelow(path.join(folder, 'snapshots'));
+  for (const f of left) if (blob && (await blobOf(folder, path.join(folder, 'snapshots', f))) === blob) return 0;
+  if (blob) await fs.rm(blob, { force: true });
+  if (left.length === 0) await fs.rm(folder, { recursive: true });
+  return bytes.isSymbolicLink() ? 0 : bytes.size;
+}
+
+/** Writes a small file, if it does not hold the text already, so that a reader sees all of it or none. @param {string} file @param {string} text */
 async function writeWhole(file, text) {
+  if ((await textOf(file)) === text) return;
   await fs.mkdir(path.dirname(file), { recursive: true });
   const own = `${file}.${process.pid}.${Math.random().toString(36).slice(2)}`;
   await fs.writeFile(own, text);
   await fs.rename(own, file);
 }
 
-/** Shows a blob as a snapshot's file: a link, or a copy where links are not allowed (Windows). @param {string} blob @param {string} file */
-async function showAs(blob, file) {
-  if (await exists(file)) return;
+/**
+ * Shows a blob as a snapshot's file: a link, or where links are not allowed (Windows) the bytes, as huggingface_hub does: those of a new blob are
+ * moved, those of an older one, which other snapshots may show, are copied.
+ * @param {string} blob
+ * @param {string} file
+ * @param {boolean} isNew
+ */
+async function showAs(blob, file, isNew) {
   await fs.mkdir(path.dirname(file), { recursive: true });
-  await fs.rm(file, { force: true }); // a link to bytes that are gone
+  await fs.rm(file, { force: true }); // a link to bytes that are gone, a copy that was cut
   try {
     await fs.symlink(path.relative(path.dirname(file), blob), file);
   } catch (e) {
-    if (/** @type {NodeJS.ErrnoException} */ (e).code !== 'EEXIST') await fs.copyFile(blob, file);
+    if (/** @type {NodeJS.ErrnoException} */ (e).code === 'EEXIST') return;
+    const bytes = isNew ? blob : `${blob}.gguf-stream.copy`;
+    if (!isNew) await fs.copyFile(blob, bytes);
+    await fs.rename(bytes, file);
   }
 }
 
-module.exports = { cacheFolder, cachedModels, cachedPath, commitForm, expanded, home, removeModel, repoFolder, showAs, sizeOf, textOf, writeWhole };
+module.exports = { cacheFolder, cachedModels, cachedPath, commitForm, expanded, home, onlyFile, removeModel, repoFolder, showAs, sizeOf, textOf, writeWhole };

@@ -6,8 +6,9 @@ const { expanded, home, textOf } = require('./cache');
 
 const endpoint = () => (process.env.HF_ENDPOINT || 'https://huggingface.co').replace(/\/+$/, '');
 const isOffline = () => /^(1|true|yes|on)$/i.test(process.env.HF_HUB_OFFLINE ?? '');
+const longestTimerMs = 2 ** 31 - 1; // Node makes a longer one a millisecond
 /** Longest silence of the hub, as huggingface_hub names and reads it, in seconds. */
-const timeoutMs = () => 1000 * (Number(process.env.HF_HUB_DOWNLOAD_TIMEOUT) || 10);
+const timeoutMs = () => Math.min(1000 * (Number(process.env.HF_HUB_DOWNLOAD_TIMEOUT) || 10), longestTimerMs);
 
 /** @param {string} name @param {string} why */
 function packageError(name, why) {
@@ -28,14 +29,18 @@ function client() {
 
 /** HF_TOKEN, else what `hf auth login` left, else ''. */
 async function token() {
-  return process.env.HF_TOKEN || (await textOf(expanded(process.env.HF_TOKEN_PATH || path.join(home(), 'token')))).trim();
+  return process.env.HF_TOKEN?.trim() || (await textOf(expanded(process.env.HF_TOKEN_PATH || path.join(home(), 'token')))).trim();
 }
 
-/** fetch that goes by the environment's proxy; Node's own does so only from Node 24 on and with NODE_USE_ENV_PROXY. @returns {typeof fetch} */
+/** Whether Node's own fetch goes by the proxy: it was told to, and is new enough to know what that means. */
+const nodeProxies = () =>
+  process.env.NODE_USE_ENV_PROXY === '1' && (Number.parseInt(process.versions.node, 10) >= 24 || process.allowedNodeEnvironmentFlags.has('--use-env-proxy'));
+
+/** fetch that goes by the environment's proxy; Node's own does so only where it can and is told to. @returns {typeof fetch} */
 function proxyFetch() {
   const names = ['HTTPS_PROXY', 'https_proxy', 'HTTP_PROXY', 'http_proxy'];
   const set = names.find((name) => process.env[name]);
-  if (!set || process.env.NODE_USE_ENV_PROXY) return fetch;
+  if (!set || nodeProxies()) return fetch;
   try {
     const undici = require('undici');
     const dispatcher = new undici.EnvHttpProxyAgent();

@@ -3,14 +3,15 @@
 //   refs/<revision> ─▶ commit ─▶ list of files ─▶ the one that is meant ─▶ blobs/<hash>.gguf-stream.incomplete ─▶ blobs/<hash>
 
 const crypto = require('node:crypto');
+const { constants } = require('node:fs');
 const fs = require('node:fs/promises');
 const path = require('node:path');
 const { GgufError } = require('../errors');
 const { pause, stoppedByThrow } = require('../signals');
-const { cacheFolder, cachedModels, cachedPath, commitForm, repoFolder, showAs, sizeOf, writeWhole } = require('./cache');
+const { cacheFolder, cachedModels, cachedPath, commitForm, onlyFile, repoFolder, showAs, sizeOf, writeWhole } = require('./cache');
 const { client, endpoint, hubFetch, isOffline, timeoutMs } = require('./client');
 const { withLock } = require('./lock');
-const { choose, isInside, nameError, partsOf } = require('./reference');
+const { choose, isInside, matching, nameError, partsOf } = require('./reference');
 
 /**
  * @import { Reference } from './reference'
@@ -107,39 +108,43 @@ function hashOf(entry) {
   return entry.sha256 ? crypto.createHash('sha256') : crypto.createHash('sha1').update(`blob ${entry.size}\0`);
 }
 
-/** Bytes on their way to a file that has its first ones already. */
+/**
+ * Bytes on their way to a file that has its first ones already. Each goes to its own place: should another downloader have taken
+ * the lock over, both write the same.
+ */
 class Partial {
-  have = 0;
-  /** @param {fs.FileHandle} file @param {Entry} entry */
-  constructor(file, entry) {
+  /** @param {fs.FileHandle} file @param {Entry} entry @param {number} have */
+  constructor(file, entry, have) {
     this.file = file;
     this.entry = entry;
-    this.hash = hashOf(entry);
-  }
-
-  /** Takes over what an earlier try left. */
-  async resume() {
-    const buffer = Buffer.alloc(65536);
-    for (;;) {
-      const { bytesRead } = await this.file.read(buffer, 0, buffer.length, this.have);
-      if (bytesRead === 0) break;
-      this.hash.update(buffer.subarray(0, bytesRead));
-      this.have += bytesRead;
-    }
-    if (this.have > this.entry.size) await this.restart();
+    this.have = have;
   }
 
   async restart() {
     await this.file.truncate(0);
-    this.hash = hashOf(this.entry);
     this.have = 0;
   }
 
   /** @param {Uint8Array} chunk */
   async append(chunk) {
-    await this.file.writeFile(chunk); // appends: writes all of it
-    this.hash.update(chunk);
-    this.have += chunk.length;
+    for (let from = 0; from < chunk.length; ) {
+      const { bytesWritten } = await this.file.write(chunk, from, chunk.length - from, this.have);
+      from += bytesWritten;
+      this.have += bytesWritten;
+    }
+  }
+
+  /** Of what lies on the disk, whoever wrote it. @param {AbortSignal} signal */
+  async digest(signal) {
+    const hash = hashOf(this.entry);
+    const buffer = Buffer.alloc(65536);
+    for (let at = 0; ; ) {
+      signal.throwIfAborted();
+      const { bytesRead } = await this.file.read(buffer, 0, buffer.length, at);
+      if (bytesRead === 0) return hash.digest('hex');
+      hash.update(buffer.subarray(0, bytesRead));
+      at += bytesRead;
+    }
   }
 }
 
@@ -168,14 +173,14 @@ async function readOn({ reference, commit, report }, partial, line) {
 async function download(pull, entry, blob) {
   const incomplete = `${blob}.gguf-stream.incomplete`; // not .incomplete alone, which is huggingface_hub's
   await fs.mkdir(path.dirname(blob), { recursive: true });
-  const file = await fs.open(incomplete, 'a+');
+  const file = await fs.open(incomplete, constants.O_RDWR | constants.O_CREAT);
   try {
-    const partial = new Partial(file, entry);
-    await partial.resume();
+    const partial = new Partial(file, entry, (await file.stat()).size);
+    if (partial.have > entry.size) await partial.restart();
     if (partial.have < entry.size) await patiently(pull.reference, pull.signal, (line) => readOn(pull, partial, line));
-    const got = partial.hash.digest('hex');
+    const got = await partial.digest(pull.signal);
     if (got !== entry.oid) {
-      await fs.rm(incomplete);
+      await fs.rm(incomplete, { force: true });
       const message = `${pull.reference.name}: ${entry.path} has the hash ${got}, not ${entry.oid}; its bytes were removed`;
       throw new GgufError({ code: 'ERR_DOWNLOAD_HASH', kind: 'io', field: 'model', message });
     }
@@ -183,7 +188,9 @@ async function download(pull, entry, blob) {
   } finally {
     await file.close();
   }
-  await fs.rename(incomplete, blob);
+  await fs.rename(incomplete, blob).catch(async (e) => {
+    if ((await sizeOf(blob)) !== entry.size) throw e; // else who took the lock over was sooner
+  });
 }
 
 /** One file into the cache, by one downloader at a time. @param {Pull} pull @param {Entry} entry */
@@ -193,10 +200,15 @@ async function fetchFile(pull, entry) {
   const folder = repoFolder(reference.repo);
   const blob = path.join(folder, 'blobs', entry.oid);
   const lock = path.join(cacheFolder(), '.locks', path.basename(folder), `${entry.oid}.gguf-stream`);
+  const shown = path.join(folder, 'snapshots', commit, ...entry.path.split('/'));
+  const isShown = async () => (await sizeOf(shown)) === entry.size;
+  if (await isShown()) return; // nothing is written: the cache may be read-only
   await withLock(lock, signal, async () => {
-    if ((await sizeOf(blob)) !== entry.size) await download(pull, entry, blob);
+    if (await isShown()) return;
+    const isNew = (await sizeOf(blob)) !== entry.size;
+    if (isNew) await download(pull, entry, blob);
+    await showAs(blob, shown, isNew);
   });
-  await showAs(blob, path.join(folder, 'snapshots', commit, ...entry.path.split('/')));
 }
 
 /**
@@ -237,8 +249,10 @@ async function pullParts(reference, signal, onProgress) {
     onProgress({ phase: 'download', loadedBytes: before, totalBytes });
   }
   const folder = repoFolder(reference.repo);
+  const [{ path: first }] = parts;
+  if (matching([first], reference.file).length === 0) await writeWhole(onlyFile(reference.repo, commit), first);
   if (reference.revision !== commit) await writeWhole(path.join(folder, 'refs', ...reference.revision.split('/')), commit);
-  return path.join(folder, 'snapshots', commit, ...parts[0].path.split('/'));
+  return path.join(folder, 'snapshots', commit, ...first.split('/'));
 }
 
 /** What the cache has. @param {Reference} reference */

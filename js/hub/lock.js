@@ -1,7 +1,7 @@
 // One downloader a file, among all processes and threads that share a cache: a lock file that only one can make, and that its
 // owner touches while it lives. Node has no flock; a lock is taken over if its owner's process is gone, or, on another machine or
-// in a worker that was terminated, once it has not been touched for a while. Should two take it over at once, the check of
-// the download's hash tells.
+// in a worker that was terminated, once it has not been touched for a while. Its owner may live all the same (stopped, or in a
+// container with this host's name): two then write the same bytes to the same places, and the check of the file's hash tells.
 
 const fs = require('node:fs/promises');
 const os = require('node:os');

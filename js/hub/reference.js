@@ -17,9 +17,9 @@ function nameError(name, message) {
   return new GgufError({ code: 'ERR_MODEL_NAME', kind: 'argument', field: 'model', message: `${name}: ${message}` });
 }
 
-/** A path that stays inside the folder it is joined to, whatever the platform. @param {string} path */
+/** A path that stays inside the folder it is joined to, whatever the platform, and that moves no terminal's cursor. @param {string} path */
 function isInside(path) {
-  return !/[\\\0]|^[A-Za-z]:/.test(path) && path.split('/').every((part) => part !== '' && part !== '.' && part !== '..');
+  return !/[\\\p{Cc}]|^[A-Za-z]:/u.test(path) && path.split('/').every((part) => part !== '' && part !== '.' && part !== '..');
 }
 
 /** The reference that a model option names, or undefined if it is a path. @param {string} name @returns {Reference | undefined} */
@@ -40,7 +40,8 @@ const plain = (s) => s.toLowerCase().replace(/fp(16|32)/g, 'f$1');
 /** @param {string} path @param {string} quant */
 function hasQuant(path, quant) {
   const stem = plain(path).replace(splitPart, '.gguf').slice(0, -'.gguf'.length);
-  return stem.endsWith(plain(quant)) && !/[a-z0-9]/.test(stem.at(-quant.length - 1) ?? '');
+  const wanted = plain(quant);
+  return stem.endsWith(wanted) && !/[a-z0-9]/.test(stem.at(-wanted.length - 1) ?? '');
 }
 
 /**
@@ -51,7 +52,7 @@ function hasQuant(path, quant) {
 function matching(paths, wanted) {
   const models = paths.filter((p) => /\.gguf$/i.test(p) && Number(splitPart.exec(p)?.[1] ?? 1) === 1);
   if (wanted && /\.gguf$/i.test(wanted)) return models.filter((p) => p === wanted);
-  return models.filter((p) => hasQuant(p, wanted ?? preferred));
+  return models.filter((p) => hasQuant(p, wanted || preferred));
 }
 
 /**
