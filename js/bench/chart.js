@@ -6,6 +6,8 @@
  * @typedef {{ unit: string, bars: Bar[], most?: number }} Chart most: the value of a full bar, the largest without it
  */
 
+const { printable } = require('../printable');
+
 const eighths = ['', '▏', '▎', '▍', '▌', '▋', '▊', '▉'];
 const widest = 40; // characters of a bar; the eye compares no better over a whole screen
 
@@ -14,12 +16,6 @@ const fullOf = ({ bars, most = Number.MIN_VALUE }) => Math.max(...bars.map((b) =
 
 /** @param {number} value */
 const short = (value) => (value >= 100 ? Math.round(value).toLocaleString('en') : value.toPrecision(3));
-
-// Control characters, invisible ones that turn text round, halves of pairs, and the two that XML has not.
-const unprintable = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\uFFFE\uFFFF]/gu;
-
-/** Text of a file for a terminal, as JSON escapes it: it could move the cursor or colour what follows. @param {string} text */
-const plain = (text) => text.replace(unprintable, (c) => `\\u${(c.codePointAt(0) ?? 0).toString(16).padStart(4, '0')}`);
 
 /** Lines of text. @param {Chart} chart @param {number} [columns] of the terminal */
 function textBars(chart, columns = 80) {
@@ -37,7 +33,7 @@ function textBars(chart, columns = 80) {
 }
 
 /** @param {string} text */
-const escaped = (text) => plain(text).replace(/[&<>]/g, (c) => `&#${c.charCodeAt(0)};`);
+const escaped = (text) => printable(text).replace(/[&<>]/g, (c) => `&#${c.charCodeAt(0)};`);
 
 /** An SVG document. @param {string} title @param {Chart[]} charts one below the other */
 function svg(title, charts) {
@@ -64,4 +60,4 @@ ${parts.join('\n')}
 `;
 }
 
-module.exports = { plain, short, svg, textBars };
+module.exports = { short, svg, textBars };

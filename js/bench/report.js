@@ -2,7 +2,7 @@
 
 const fs = require('node:fs');
 const { UsageError, megabytes, withoutMark } = require('../cli/common');
-const { plain } = require('./chart');
+const { printable } = require('../printable');
 
 /**
  * @typedef {import('./measure').Latency} Latency
@@ -71,7 +71,7 @@ function readReport(file) {
   try {
     report = JSON.parse(withoutMark(fs.readFileSync(file, 'utf8')));
   } catch (e) {
-    throw new UsageError(`--compare ${file}: ${plain(/** @type {Error} */ (e).message)}`);
+    throw new UsageError(`--compare ${file}: ${printable(/** @type {Error} */ (e).message)}`);
   }
   const problem = problemOf(report, reportShape, 'it');
   if (problem) throw new UsageError(`--compare ${file}: no report of bench --save: ${problem}`);
@@ -94,7 +94,7 @@ const conditions = [
 function differences(now, before) {
   const other = conditions.filter(([, of]) => of(now) !== of(before)).map(([name, of]) => `${name} ${of(now)} (was ${of(before)})`);
   const names = conditions.map(([name]) => name).join(', ');
-  return plain(`compared with the run of ${before.when}: ${other.length > 0 ? `differs in ${other.join('; ')}` : `the same ${names}`}`);
+  return printable(`compared with the run of ${before.when}: ${other.length > 0 ? `differs in ${other.join('; ')}` : `the same ${names}`}`);
 }
 
 /** @param {number | null} now @param {number | null | undefined} then @returns percent; nothing where a ratio says nothing */

@@ -5,7 +5,8 @@ const { call, closeTarget, native } = require('../native');
 const { megabytes } = require('../cli/common');
 const { latency, loopDelay, throughput, workloads } = require('./measure');
 const { start } = require('./start');
-const { plain, short, svg, textBars } = require('./chart');
+const { printable } = require('../printable');
+const { short, svg, textBars } = require('./chart');
 const { change } = require('./report');
 
 /**
@@ -168,7 +169,7 @@ const memorySection = {
 const sections = [startSection, latencySection, throughputSection, loopSection, peakSection, memorySection];
 
 /** @param {Report} r */
-const title = ({ model: m, machine }) => plain(`${m.name}, ${m.precision}, ${m.threads} thread(s), ${m.kernels}; ${machine.cpu}, ${machine.cores} cores`);
+const title = ({ model: m, machine }) => printable(`${m.name}, ${m.precision}, ${m.threads} thread(s), ${m.kernels}; ${machine.cpu}, ${machine.cores} cores`);
 
 /** @param {Report} r */
 const drawing = (r) =>

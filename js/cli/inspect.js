@@ -1,5 +1,5 @@
 const { openGguf } = require('../index');
-const { plain } = require('../bench/chart');
+const { printable } = require('../printable');
 const { UsageError, common, megabytes, print } = require('./common');
 
 /** @import { MetadataValue } from '../index.js' */
@@ -7,7 +7,7 @@ const { UsageError, common, megabytes, print } = require('./common');
 /** A value for people: one short line. @param {MetadataValue} value */
 function shown(value) {
   if (typeof value === 'object') return `${value.elementType}[${value.length}]`;
-  const s = plain(typeof value === 'string' ? JSON.stringify(value) : String(value));
+  const s = printable(typeof value === 'string' ? JSON.stringify(value) : String(value));
   return s.length > 100 ? `${s.slice(0, 97)}...` : s;
 }
 
@@ -21,7 +21,7 @@ function forJson(value) {
 /** @param {any} info @param {[string, MetadataValue][]} metadata @param {Record<string, { tensors: number, bytes: number }>} types @param {any} plan */
 async function printInspection(info, metadata, types, plan) {
   await print(`GGUF v${info.version}, ${megabytes(info.fileBytes)}, ${info.tensors} tensors, ${info.pairs} metadata pairs\n`);
-  for (const [key, value] of metadata) await print(`${plain(key).padEnd(44)} ${shown(value)}`);
+  for (const [key, value] of metadata) await print(`${printable(key).padEnd(44)} ${shown(value)}`);
   await print('\ntensors by type');
   for (const [type, t] of Object.entries(types)) await print(`  ${type.padEnd(10)} ${String(t.tensors).padStart(5)}  ${megabytes(t.bytes)}`);
   await print('\nmemory plan');

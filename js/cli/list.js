@@ -1,5 +1,5 @@
 const { cachedModels } = require('../hub/cache');
-const { plain } = require('../bench/chart');
+const { printable } = require('../printable');
 const { common, megabytes, print } = require('./common');
 
 /** @type {import('./common').Command} */
@@ -10,6 +10,6 @@ module.exports = {
   async run(v) {
     const models = await cachedModels();
     if (v.json) return print(JSON.stringify(models));
-    for (const m of models) await print(`${megabytes(m.bytes).padStart(10)}  ${plain(`hf:${m.repo}@${m.revisions[0] ?? m.commit}:${m.file}`)}`);
+    for (const m of models) await print(`${megabytes(m.bytes).padStart(10)}  ${printable(`hf:${m.repo}@${m.revisions[0] ?? m.commit}:${m.file}`)}`);
   },
 };

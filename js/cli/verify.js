@@ -2,7 +2,7 @@ const { Kind } = require('../kinds');
 const { call } = require('../native');
 const { bundledModel } = require('../locate');
 const { resolveModel } = require('../hub/resolve');
-const { plain } = require('../bench/chart');
+const { printable } = require('../printable');
 const { common, print } = require('./common');
 
 /** @typedef {{ name: string, status: string, detail: string[], code?: string, field?: string, offset?: number }} Check */
@@ -11,8 +11,8 @@ const { common, print } = require('./common');
 async function printReport({ path: file, verdict, checks }) {
   await print(`${file}: ${verdict}`);
   for (const c of checks) {
-    const place = [c.code, c.field && `field ${plain(c.field)}`, c.offset !== undefined && `offset ${c.offset}`].filter(Boolean).join(', ');
-    await print(`  ${c.status.padEnd(8)} ${c.name.padEnd(13)} ${c.detail.map(plain).join('\n'.padEnd(26))}${place ? ` (${place})` : ''}`);
+    const place = [c.code, c.field && `field ${printable(c.field)}`, c.offset !== undefined && `offset ${c.offset}`].filter(Boolean).join(', ');
+    await print(`  ${c.status.padEnd(8)} ${c.name.padEnd(13)} ${c.detail.map(printable).join('\n'.padEnd(26))}${place ? ` (${place})` : ''}`);
   }
 }
 
