@@ -15,7 +15,7 @@ const { defaultBudgetBytes, heapAllocationBytes } = require('./limits');
 const MemoryGuard = Object.freeze({
   /** @param {number} bytes */
   check(bytes) {
-    if (typeof bytes !== 'number') throw argumentError('bytes', 'a number', bytes);
+    if (typeof bytes !== 'number' || Number.isNaN(bytes)) throw argumentError('bytes', 'a number', bytes);
     if (bytes > heapAllocationBytes) {
       throw new GgufError({
         code: 'ERR_MEMORY_GUARD',
@@ -44,6 +44,9 @@ function budget() {
   return native().counters();
 }
 
+/** @param {unknown} v */
+const isByteCount = (v) => Number.isSafeInteger(v) && /** @type {number} */ (v) >= 0;
+
 /** Grants bytes against the process's budget, which it shares with the core. */
 class MemoryMonitor {
   #limit;
@@ -66,7 +69,7 @@ class MemoryMonitor {
 
   /** @param {number} bytes */
   canAllocate(bytes) {
-    return bytes <= this.available;
+    return isByteCount(bytes) && bytes <= this.available;
   }
 
   /**
@@ -75,7 +78,7 @@ class MemoryMonitor {
    * @returns {() => void}
    */
   tryAllocate(bytes) {
-    if (!Number.isSafeInteger(bytes) || bytes < 0) throw argumentError('bytes', 'a number of bytes', bytes);
+    if (!isByteCount(bytes)) throw argumentError('bytes', 'a number of bytes', bytes);
     budget();
     const a = native();
     if (!a.reserve(bytes, this.#limit)) {

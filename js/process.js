@@ -131,9 +131,9 @@ function allocate(bytes) {
   }
 }
 
-/** As the core refuses what does not fit. @param {number} bytes @param {number} available @param {string} bound */
-function overLimit(bytes, available, bound) {
-  const message = `output needs ${bytes} bytes, but only ${Math.max(0, available)} are available (bound: ${bound}); raise memoryLimit, free memory, or use a smaller model`;
+/** As the core refuses what does not fit. @param {number} bytes @param {{ bytes: number, bound: string }} left */
+function overLimit(bytes, left) {
+  const message = `output needs ${bytes} bytes, but only ${Math.max(0, left.bytes)} are available (bound: ${left.bound}); raise memoryLimit, free memory, or use a smaller model`;
   return { code: 'ERR_MEMORY_LIMIT', kind: 'limit', field: 'output', offset: -1, message };
 }
 
@@ -197,10 +197,9 @@ class ProcessCore {
    * @param {Call['callback']} callback
    */
   #giveOutput({ bytes, memoryLimit = defaultBudgetBytes }, callback) {
-    const { reserved, system } = this.counters();
-    const left = memoryLimit - reserved;
-    if (bytes > Math.min(left, system)) {
-      callback(left <= system ? overLimit(bytes, left, 'memoryLimit') : overLimit(bytes, system, 'system'));
+    const left = this.#left(memoryLimit);
+    if (bytes > left.bytes) {
+      callback(overLimit(bytes, left));
       return;
     }
     const output = allocate(bytes);
@@ -224,6 +223,12 @@ class ProcessCore {
     return { ...this.#counters, reserved: this.#counters.reserved + this.#reserved };
   }
 
+  /** What can be granted under a limit, and the bound that decides. @param {number} limit */
+  #left(limit) {
+    const { reserved, system } = this.counters();
+    return limit - reserved <= system ? { bytes: limit - reserved, bound: 'memoryLimit' } : { bytes: system, bound: 'system' };
+  }
+
   /** @type {Core['kernels']} */
   kernels() {
     this.#hello ??= this.#ask();
@@ -232,8 +237,7 @@ class ProcessCore {
 
   /** @type {Core['reserve']} */
   reserve(bytes, limit) {
-    const { reserved, system } = this.counters();
-    const granted = bytes >= 0 && bytes <= Math.min(limit - reserved, system);
+    const granted = bytes >= 0 && bytes <= this.#left(limit).bytes;
     if (granted) this.#reserved += bytes;
     return granted;
   }

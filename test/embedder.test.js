@@ -628,6 +628,7 @@ function half(h) {
 describe('memory', () => {
   test('the guard uses the words of the promise', () => {
     MemoryGuard.check(10485760);
+    expect(() => MemoryGuard.check(Number.NaN)).toThrow(expect.objectContaining({ code: 'ERR_ARGUMENT' }));
     expect(() => MemoryGuard.check(10485761)).toThrow('BLOCKED: Allocation 10485761 bytes exceeds 10MB limit. This prevents V8 heap crashes.');
   });
 
@@ -675,6 +676,7 @@ describe('memory', () => {
     const m = new MemoryMonitor(1000 + reserved);
     const release = m.tryAllocate(600);
     expect(m.canAllocate(401)).toBe(false);
+    for (const bytes of [-1, 0.5, Number.NaN, '5']) expect(m.canAllocate(bytes)).toBe(false); // tryAllocate throws
     expect(() => m.tryAllocate(401)).toThrow(/401 bytes are needed, but only 400/);
     release();
     release();

@@ -123,7 +123,7 @@ func TestOutputThatCannotBeMade(t *testing.T) {
 	require.NoError(t, do(t, core, &fakeCall{kind: End, owner: 1}))
 }
 
-// TestAFullQueueIsSmall: what waits is let stand in the Go heap, 10 MB at most with the garbage that GC lets stand beside it.
+// TestAFullQueueIsSmall: all that may wait takes less than 10 MB of the Go heap, with the half as much garbage that may lie beside it.
 func TestAFullQueueIsSmall(t *testing.T) {
 	core := newCore(t)
 	handle := open(t, core, Open, 1)
