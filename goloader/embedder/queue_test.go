@@ -6,6 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -89,6 +90,18 @@ func (c *counted) Run(b *device.Batch) error {
 	return c.Executable.Run(b)
 }
 
+// waitUntilIdle returns when nobody drains the queue: a call is answered before its drain has ended, and what is
+// enqueued until then is run by that one.
+func waitUntilIdle(t *testing.T, e *Embedder) {
+	t.Helper()
+	q := &e.model.queue
+	require.Eventually(t, func() bool {
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		return !q.running
+	}, 10*time.Second, time.Millisecond)
+}
+
 // TestRequestsThatWaitTogetherShareRuns: 64 of one text each, short ones and one that is alone too long for an even share;
 // the vectors are those that each has alone.
 func TestRequestsThatWaitTogetherShareRuns(t *testing.T) {
@@ -105,6 +118,7 @@ func TestRequestsThatWaitTogetherShareRuns(t *testing.T) {
 	for i := range texts {
 		want = append(want, embed(t, e, texts[i:i+1], CallOptions{})...)
 	}
+	waitUntilIdle(t, e)
 	runs := &counted{Executable: e.model.executable}
 	e.model.executable = runs
 	got, answers := make([]float32, len(want)), make(chan error, requests)
