@@ -98,7 +98,6 @@ typedef struct tile_sums {
   float row[CODES_ROWS][TILE_VECS][LANES] __attribute__((aligned(64)));
 } tile_sums;
 
-#define IS_Q8(BITS, SUB, MIN, HALF) (BITS == 8 && SUB >= GSK_BLOCK && !MIN && HALF)
 #ifdef Q8_TILES
 #include Q8_TILES
 #define HAS_Q8_TILES 1

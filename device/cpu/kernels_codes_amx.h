@@ -4,7 +4,8 @@
  *   block t ──tile unit──▶ C tiles ──two blocks later──▶ ring in the first cache ──addBlock──▶ float accumulators
  *
  * so that the unit works on two blocks ahead while vectors do the float steps. Exact activations are two tiles, of high
- * and of low bytes, whose sums are joined: the same int32 as every other set's.
+ * and of low bytes, whose sums are joined: the same int32 as every other set's. Q8_0's form has steps of its own, but for
+ * columns of few or of an odd number of blocks (kernels_q8_amx_amd64.h).
  *
  * Tile registers: 0…3 sums (of even blocks high, low, of odd ones high, low; fast uses the high), 4 and 5 activations,
  * 6 and 7 codes of even and of odd blocks. */
@@ -157,6 +158,8 @@ GSK_INLINE void tileRows(const gsk_linear *g, const int MR, const int BITS, cons
   __asm__ volatile("tilerelease" : :);
 }
 
+#include "kernels_q8_amx_amd64.h"
+
 GSK_INLINE void codesForm(const gsk_linear *g, const int BITS, const int SUB, const int MIN,
                           const int HALF, const int FAST, int64_t r0, int64_t r1, int64_t p0,
                           int64_t p1) {
@@ -165,7 +168,9 @@ GSK_INLINE void codesForm(const gsk_linear *g, const int BITS, const int SUB, co
   for (int64_t r = r0, rows; r < r1; r += rows) {
     rows = r1 - r < most ? r1 - r : most;
 #define TILE_SLAB(MR) tileRows(g, MR, BITS, SUB, MIN, HALF, FAST, r, r + rows, p0, p1)
-    if (rows >= 16) TILE_SLAB(16);
+    if (IS_Q8(BITS, SUB, MIN, HALF) && q8Takes(g, SUB, FAST))
+      q8Rows(g, SUB, FAST, r, r + rows, p0, p1);
+    else if (rows >= 16) TILE_SLAB(16);
     else if (rows >= 8) TILE_SLAB(8);
     else if (rows >= 4) TILE_SLAB(4);
     else if (rows >= 2) TILE_SLAB(2);

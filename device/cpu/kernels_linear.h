@@ -97,6 +97,9 @@ GSK_INLINE int opaque(int n) {
   return n;
 }
 
+/* gsk_is_q8 of a codes form */
+#define IS_Q8(BITS, SUB, MIN, HALF) (BITS == 8 && SUB >= GSK_BLOCK && !MIN && HALF)
+
 #ifndef GSK_CODES
 #define GSK_CODES "kernels_codes.h"
 #endif

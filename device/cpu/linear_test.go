@@ -288,6 +288,38 @@ func TestLinearAtTheFence(t *testing.T) {
 	}
 }
 
+// TestLongColumnsAtTheFence: as many blocks as a set takes in several chunks, even and uneven ones, and more than it has room
+// for; and rows of one tile, of two, and of more than go together.
+func TestLongColumnsAtTheFence(t *testing.T) {
+	for _, typ := range forms() {
+		if typ.Codes == nil {
+			continue
+		}
+		for _, precision := range []device.Precision{device.Exact, device.Fast} {
+			for _, sensitive := range []bool{false, true} {
+				if sensitive && (precision == device.Exact || typ.Name != "Q8_0") {
+					continue // the same product
+				}
+				t.Run(fmt.Sprint(typ.Name, " precision ", precision, " sensitive ", sensitive), func(t *testing.T) {
+					r := random{rand.New(rand.NewPCG(8, uint64(typ.ID)))}
+					check := func(rows, n, k int, w window) {
+						m := newProduct(typ, precision, rows, n, k, rows%2 == 0, r)
+						m.spec.Sensitive = sensitive
+						m.check(t, w)
+					}
+					for _, k := range []int{256, 768, 1152} {
+						for _, rows := range []int{1, 8, 9, 16, 17, 32, 35} {
+							check(rows, 65, k, window{0, rows, 0, 3})
+						}
+						check(50, 96, k, window{5, 50, 1, 3})
+					}
+					check(3, 33, 4096+256, window{0, 3, 0, 2})
+				})
+			}
+		}
+	}
+}
+
 // TestGreatestWordsAtTheFence: equal numbers make the greatest sum that norms allow, and rounding makes it greater.
 func TestGreatestWordsAtTheFence(t *testing.T) {
 	typ, _ := quant.ByName("F32")
