@@ -6,6 +6,7 @@
  * peak that only joined blocks can reach. */
 #define PEAKS "f32 512", "int8 tiles", "int8 tiles", "int16 512"
 #define EXACT_UNIT 4
+#define SPLITS 1
 #define GSK_CODES "kernels_codes_amx.h"
 GSK_TARGET_BEGIN(NEEDS)
 #include "kernels_avx512_amd64.h"

@@ -107,6 +107,18 @@ GSK_OP void storeHighBytes(uint8_t *p, const V *v) {
   _mm_storeu_si128((__m128i *)p,
                    _mm512_cvtepi32_epi8(_mm512_srai_epi32(_mm512_cvtps_epi32(*v), 8)));
 }
+/* 32 numbers times q as codes of 16 bits: their high bytes, those of the greatest multiples of 256 up to code + nearest,
+ * and behind them what is left, as bytes. Packing puts the lanes of 128 bits side by side. The result is the codes, in some
+ * order. */
+GSK_OP __m512i storeSplit(uint8_t *p, const float *x, V q, V most, int nearest) {
+  const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+  __m512i codes = _mm512_packs_epi32(_mm512_cvtps_epi32(minV(mul(load(x), q), most)),
+                                     _mm512_cvtps_epi32(minV(mul(load(x + LANES), q), most)));
+  __m512i high = _mm512_srai_epi16(_mm512_add_epi16(codes, _mm512_set1_epi16((int16_t)nearest)), 8);
+  __m512i low = _mm512_srai_epi16(_mm512_slli_epi16(codes, 8), 8);
+  _mm512_storeu_si512(p, _mm512_permutexvar_epi32(order, _mm512_packs_epi16(high, low)));
+  return codes;
+}
 GSK_OP V loadHalf(const uint16_t *p) {
   return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)p));
 }

@@ -34,6 +34,11 @@
  *   loadSums(p)          LANES int16 to the first of each pair of VW
  *   storeAbove(p, x, q, n, below)   round(x·q) − below of n numbers, 32 or 64, at most 255, as bytes
  *
+ * with SPLITS, for which EXACT_UNIT is 4,
+ *
+ *   storeSplit(p, x, q, most, nearest)   round(x·q) of 32 numbers, at most `most`, as 32 high bytes, which are
+ *                        ⌊(code + nearest)/256⌋, and 32 low ones
+ *
  * with NIBBLES, for which FAST_UNIT is 2, VQ, VB, quad and storeAbove as above, and
  *
  *   loadCounts(p, lo, hi)  4·LANES bytes: VB of the low and of the high nibbles
@@ -46,7 +51,7 @@
  * forms; of all codes forms in kernels_codes_bytes_arm64.h), WORDS_ROWS (of words), ATTEND_CODES_VECS (ATTEND_VECS of
  * codes, no more), STEP_VECS (vectors that elementary functions work on at once, 16/LANES or more), EXACT_UNIT and
  * FAST_UNIT (gsk_form.unit of exact and fast matrices), WIDENS (1: a panel of 4-bit codes becomes one of 8-bit codes
- * before it is multiplied), NIBBLES (1: there are gsk_count's forms, of kernels_codes_nibbles.h), GSK_CODES (the file of
+ * before it is multiplied), SPLITS (1: there is storeSplit), NIBBLES (1: there are gsk_count's forms, of kernels_codes_nibbles.h), GSK_CODES (the file of
  * the tiles of codes forms), Q8_TILES (of tiles of Q8_0's form in assembly), IN_TURN (kernels_codes.h) and GSK_INLINE.
  */
 #include <string.h>
@@ -81,6 +86,9 @@
 #endif
 #ifndef FAST_UNIT
 #define FAST_UNIT 4
+#endif
+#ifndef SPLITS
+#define SPLITS 0
 #endif
 #ifndef NIBBLES
 #define NIBBLES 0

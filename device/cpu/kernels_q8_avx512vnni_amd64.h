@@ -195,25 +195,17 @@ GSK_INLINE void tileQ8(const gsk_linear *g, const int MR, const int FAST, int64_
   }
 }
 
-/* Codes x·q of a row, and what the zero of the matrix's codes takes off its products: −128·(sum of each block). Packing
- * puts the lanes of 128 bits side by side: high bytes of a block's both vectors, then low ones. A high byte is the nearest
- * one, so that what is left is signed. */
+/* Codes x·q of a row, and what the zero of the matrix's codes takes off its products: −128·(sum of each block). A high
+ * byte is the nearest one, so that what is left is signed. */
 GSK_INLINE void prepareQ8(const float *x, float q, int64_t blocks, uint8_t *row, int32_t *zeros) {
-  const V most = set1(GSK_ACTIVATION_MAX);
-  const VI ones = _mm512_set1_epi16(1), nearest = _mm512_set1_epi16(128);
-  const VI order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+  const VI ones = _mm512_set1_epi16(1);
   for (int64_t b = 0; b < blocks; b += LANES) {
     const int there = blocks - b < LANES ? (int)(blocks - b) : LANES;
     V sums[LANES];
     for (int i = 0; i < LANES; i++) sums[i] = set1(0.0f);
-    for (int i = 0; i < there; i++, x += GSK_BLOCK, row += 2 * GSK_BLOCK) {
-      VI codes = _mm512_packs_epi32(_mm512_cvtps_epi32(minV(mul(load(x), set1(q)), most)),
-                                    _mm512_cvtps_epi32(minV(mul(load(x + LANES), set1(q)), most)));
-      VI high = _mm512_srai_epi16(_mm512_add_epi16(codes, nearest), 8);
-      VI low = _mm512_srai_epi16(_mm512_slli_epi16(codes, 8), 8);
-      _mm512_storeu_si512(row, _mm512_permutexvar_epi32(order, _mm512_packs_epi16(high, low)));
-      sums[i] = toFloat(_mm512_madd_epi16(codes, ones));
-    }
+    for (int i = 0; i < there; i++, x += GSK_BLOCK, row += 2 * GSK_BLOCK)
+      sums[i] = toFloat(_mm512_madd_epi16(
+          storeSplit(row, x, set1(q), set1(GSK_ACTIVATION_MAX), GSK_CODE_ZERO), ones));
     V below = mul(foldRows(add, sums), set1(-(float)GSK_CODE_ZERO));
     _mm512_mask_storeu_epi32(zeros + b, (__mmask16)((1u << there) - 1), _mm512_cvtps_epi32(below));
   }

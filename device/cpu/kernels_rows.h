@@ -48,6 +48,13 @@ static void prepareExact(const gsk_form *f, const float *x, int64_t k, void *row
     prepareQ8(x, q, k / GSK_BLOCK, row, zeros);
     return;
   }
+#if SPLITS
+  if (!sums) {
+    for (int64_t i = 0; i < k; i += GSK_BLOCK)
+      storeSplit((uint8_t *)row + highByteAt(i), x + i, set1(q), set1(GSK_ACTIVATION_MAX), 0);
+    return;
+  }
+#endif
   for (int64_t i = 0; i < k; i += GSK_LANES) {
     V codes[PARTS];
     roundLanes(x + i, q, set1(GSK_ACTIVATION_MAX), codes);
