@@ -191,6 +191,26 @@ GSK_INLINE q8_place nextPlace(const q8_walk *w, q8_place at) {
   return at;
 }
 
+/* The numbers of a tile's rows, of which the last stands in for those that are not there, block by block. */
+GSK_INLINE void q8Own(const gsk_linear *g, int64_t row, int64_t rows, int64_t blocks, q8_own *own) {
+  for (int64_t b = 0; b < blocks; b += 16) {
+    const int there = blocks - b < 16 ? (int)(blocks - b) : 16;
+    const __mmask16 mask = (__mmask16)((1u << there) - 1);
+    V zeros[16], scales[16];
+    for (int i = 0; i < 16; i++) {
+      int64_t number = (row + (i < rows ? i : rows - 1)) * blocks + b;
+      zeros[i] = _mm512_castsi512_ps(_mm512_maskz_loadu_epi32(mask, g->a.zeros + number));
+      scales[i] = _mm512_maskz_loadu_ps(mask, g->a.scales + number);
+    }
+    transpose(zeros);
+    transpose(scales);
+    for (int i = 0; i < there; i++) {
+      memcpy(own[b + i].zeros, &zeros[i], sizeof(V));
+      store(own[b + i].scales, scales[i]);
+    }
+  }
+}
+
 /* An even number of blocks, four or more, and not too many of them. */
 GSK_INLINE int q8Takes(const gsk_linear *g, const int SUB, const int FAST) {
   int64_t blocks = g->w->k / SUB;
@@ -212,12 +232,7 @@ GSK_INLINE void q8Rows(const gsk_linear *g, const int SUB, const int FAST, int64
   int64_t row[Q8_TILES_MOST];
   for (int64_t t = 0; t < walk.tiles; t++) {
     row[t] = r0 + 16 * t < r1 - rows ? r0 + 16 * t : r1 - rows;
-    for (int64_t b = 0; FAST && b < blocks; b++)
-      for (int i = 0; i < 16; i++) {
-        int64_t number = (row[t] + (i < rows ? i : 0)) * blocks + b;
-        own[t][b].zeros[i] = g->a.zeros[number];
-        own[t][b].scales[i] = g->a.scales[number];
-      }
+    if (FAST) q8Own(g, row[t], rows, blocks, own[t]);
   }
   for (int i = 0; !FAST && i < 16; i++) scales[i] = g->a.scales[r0 + (i < rows ? i : 0)];
   q8_stream s = {g->a.stride, ring[0], ring[2], NULL};
