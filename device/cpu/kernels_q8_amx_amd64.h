@@ -7,9 +7,9 @@
  *   block t − 4  ring ──float steps──▶ accumulators of its tile, zmm16…31
  *
  * The float steps of a few rows stand between any two instructions of the tile unit: one that stores a tile keeps what is
- * behind it from being issued, and while one is under way only one of two ports multiplies 512 bits of floats. Side by side
- * a block takes 65 cycles in exact (and 90 a joined one in fast), one after another 90 and 115. Compilers bring the rows
- * together, and take vector registers for addresses.
+ * behind it from being issued, and while one is under way only one of two ports multiplies 512 bits of floats. So a block
+ * takes 65 to 75 cycles in exact and a joined one 85 in fast, where it took 85 and 115 one after another. Compilers bring
+ * the rows together, and take vector registers for addresses.
  *
  * A tile's blocks are a chunk of a panel's, so that the codes stay in the first cache for both halves of the panel and all
  * tiles of rows, and the activations for both halves; what is behind them is fetched line by line meanwhile, since the
