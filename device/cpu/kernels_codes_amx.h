@@ -168,12 +168,13 @@ GSK_INLINE void codesForm(const gsk_linear *g, const int BITS, const int SUB, co
   for (int64_t r = r0, rows; r < r1; r += rows) {
     rows = r1 - r < most ? r1 - r : most;
 #define TILE_SLAB(MR) tileRows(g, MR, BITS, SUB, MIN, HALF, FAST, r, r + rows, p0, p1)
-    if (IS_Q8(BITS, SUB, MIN, HALF) && q8Takes(g, SUB, FAST))
-      q8Rows(g, SUB, FAST, r, r + rows, p0, p1);
-    else if (rows >= 16) TILE_SLAB(16);
-    else if (rows >= 8) TILE_SLAB(8);
+    const int q8 = IS_Q8(BITS, SUB, MIN,
+                         HALF); /* its tiles here are rarely run: copies would take room */
+    if (q8 && q8Takes(g, SUB, FAST)) q8Rows(g, SUB, FAST, r, r + rows, p0, p1);
+    else if (rows >= 16 && !q8) TILE_SLAB(16);
+    else if (rows >= 8 && !q8) TILE_SLAB(8);
     else if (rows >= 4) TILE_SLAB(4);
-    else if (rows >= 2) TILE_SLAB(2);
+    else if (rows >= 2 && !q8) TILE_SLAB(2);
     else TILE_SLAB(1);
   }
 }

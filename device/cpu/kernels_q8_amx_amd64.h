@@ -143,8 +143,8 @@ GSK_INLINE void q8Turns(const int SUB, const int FAST, int64_t tiles, int64_t ro
     else if (rows > 8) EXACT_TURNS("9", "8", ROWS_8_11, ROWS_12_15);
     else EXACT_TURNS("9", "8", NO_ROWS, NO_ROWS);
   } else if (SUB == GSK_BLOCK) {
-    if (tiles > 1) FAST_TURNS("1152", "32", "5", "4");
-    else FAST_TURNS("1152", "32", "9", "9");
+    FAST_TURNS("1152", "32", "9",
+               "9"); /* few matrices: a copy would take more room than it gains */
   } else {
     if (tiles > 1) FAST_TURNS("2176", "64", "9", "8");
     else FAST_TURNS("2176", "64", "17", "17");
@@ -176,7 +176,7 @@ GSK_INLINE void q8Prime(const int SUB, const int FAST, const q8_tile *t, const q
 
 /* A product's tiles, in this order: tiles of rows, halves of a panel, chunks, panels. */
 typedef struct q8_walk {
-  int64_t tiles, chunks, panels; /* panels: where they end */
+  int64_t tiles, chunks;
 } q8_walk;
 typedef struct q8_place {
   int64_t tile, half, chunk, panel;
@@ -192,7 +192,8 @@ GSK_INLINE q8_place nextPlace(const q8_walk *w, q8_place at) {
 }
 
 /* The numbers of a tile's rows, of which the last stands in for those that are not there, block by block. */
-GSK_INLINE void q8Own(const gsk_linear *g, int64_t row, int64_t rows, int64_t blocks, q8_own *own) {
+static __attribute__((noinline)) void q8Own(const gsk_linear *g, int64_t row, int64_t rows,
+                                            int64_t blocks, q8_own *own) {
   for (int64_t b = 0; b < blocks; b += 16) {
     const int there = blocks - b < 16 ? (int)(blocks - b) : 16;
     const __mmask16 mask = (__mmask16)((1u << there) - 1);
@@ -228,7 +229,7 @@ GSK_INLINE void q8Rows(const gsk_linear *g, const int SUB, const int FAST, int64
   const gsk_matrix *w = g->w;
   const int aBytes = FAST ? SUB : 2 * SUB, blockBytes = GSK_PANEL * (SUB + (FAST ? 4 : 2));
   const int64_t blocks = w->k / SUB, rows = r1 - r0 < 16 ? r1 - r0 : 16;
-  const q8_walk walk = {(r1 - r0 + 15) / 16, blocks > Q8_CHUNK ? blocks / Q8_CHUNK : 1, p1};
+  const q8_walk walk = {(r1 - r0 + 15) / 16, blocks > Q8_CHUNK ? blocks / Q8_CHUNK : 1};
   int64_t row[Q8_TILES_MOST];
   for (int64_t t = 0; t < walk.tiles; t++) {
     row[t] = r0 + 16 * t < r1 - rows ? r0 + 16 * t : r1 - rows;
@@ -242,6 +243,7 @@ GSK_INLINE void q8Rows(const gsk_linear *g, const int SUB, const int FAST, int64
 #define Q8_CODES(P)                                                          \
   (w->data + (P).panel * w->panel_bytes + Q8_FIRST((P).chunk) * blockBytes + \
    4 * TILE_COLUMNS * (P).half)
+  if (p0 >= p1) return; /* there is no block */
   tileConfigure((int)rows, SUB);
   q8_place at = {0, 0, 0, p0};
   q8_tile t = {.next_a = Q8_A(at), .next_codes = Q8_CODES(at)};
