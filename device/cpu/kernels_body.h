@@ -51,8 +51,9 @@
  * forms; of all codes forms in kernels_codes_bytes_arm64.h), WORDS_ROWS (of words), ATTEND_CODES_VECS (ATTEND_VECS of
  * codes, no more), STEP_VECS (vectors that elementary functions work on at once, 16/LANES or more), EXACT_UNIT and
  * FAST_UNIT (gsk_form.unit of exact and fast matrices), WIDENS (1: a panel of 4-bit codes becomes one of 8-bit codes
- * before it is multiplied), SPLITS (1: there is storeSplit), NIBBLES (1: there are gsk_count's forms, of kernels_codes_nibbles.h), GSK_CODES (the file of
- * the tiles of codes forms), Q8_TILES (of tiles of Q8_0's form in assembly), IN_TURN (kernels_codes.h) and GSK_INLINE.
+ * before it is multiplied), SPLITS (1: there is storeSplit), NIBBLES (1: there are gsk_count's forms, of
+ * kernels_codes_nibbles.h), GSK_CODES (the file of the tiles of codes forms), Q8_TILES (of tiles of Q8_0's form in
+ * assembly), IN_TURN (kernels_codes.h) and GSK_INLINE.
  */
 #include <string.h>
 

@@ -164,12 +164,12 @@ GSK_INLINE void codesForm(const gsk_linear *g, const int BITS, const int SUB, co
                           const int HALF, const int FAST, int64_t r0, int64_t r1, int64_t p0,
                           int64_t p1) {
   /* rows that stay in the first cache while weights pass; codes of 4 bits are expanded once a slab */
-  const int64_t most = BITS == 4 ? GSK_SLAB : 32;
+  const int64_t most = BITS == 4 ? GSK_SLAB : 16 * Q8_TILES_MOST;
+  /* Q8_0's tiles here are rarely run, and copies take room */
+  const int q8 = IS_Q8(BITS, SUB, MIN, HALF);
   for (int64_t r = r0, rows; r < r1; r += rows) {
     rows = r1 - r < most ? r1 - r : most;
 #define TILE_SLAB(MR) tileRows(g, MR, BITS, SUB, MIN, HALF, FAST, r, r + rows, p0, p1)
-    const int q8 = IS_Q8(BITS, SUB, MIN,
-                         HALF); /* its tiles here are rarely run: copies would take room */
     if (q8 && q8Takes(g, SUB, FAST)) q8Rows(g, SUB, FAST, r, r + rows, p0, p1);
     else if (rows >= 16 && !q8) TILE_SLAB(16);
     else if (rows >= 8 && !q8) TILE_SLAB(8);
