@@ -71,7 +71,7 @@ func fuzzLinear(t *testing.T, form uint8, rows, n, depth int, s *supply) {
 	typ := forms()[int(form)%len(forms())]
 	k, precision := 1+depth, device.Precision(depth/8%2)
 	if typ.Codes != nil {
-		k = 32 * (1 + depth%8)
+		k = 32 * (1 + depth%40) // of several chunks, where a set makes such
 	}
 	m := newProduct(typ, precision, rows, n, k, depth%2 == 0, s)
 	w := window{r0: rows / 3, r1: rows, p0: n / 64, p1: (n + 31) / 32}
