@@ -47,7 +47,7 @@ import (
 func floats(s []float32) *C.float { return (*C.float)(unsafe.SliceData(s)) }
 
 // preparedRows are activations as codes, codesStride bytes apart, scales [rows][scalesPerRow], zeros
-// [rows][k/activationBlock], sums [rows][k/16]; and room for a panel that is widened.
+// [rows][k/activationBlock], sums [rows][k/16], or nil where no matrix has mins; and room for a panel that is widened.
 type preparedRows struct {
 	codes   []byte
 	scales  []float32
@@ -123,8 +123,11 @@ func (s *kernelSet) prepare(of device.TensorSpec, p device.Precision, x []float3
 			C.gsk_call_prepare_words(s.c, row, C.int64_t(k), (*C.int16_t)(codes), scale)
 			continue
 		}
-		zeros, sums := unsafe.SliceData(to.zeros[r*k/C.GSK_BLOCK:]), unsafe.SliceData(to.sums[r*k/C.GSK_LANES:])
-		C.gsk_call_prepare_exact(s.c, form, row, C.int64_t(k), codes, scale, (*C.int32_t)(zeros), (*C.int32_t)(sums))
+		zeros, sums := unsafe.SliceData(to.zeros[r*k/C.GSK_BLOCK:]), to.sums
+		if sums != nil {
+			sums = sums[r*k/C.GSK_LANES:]
+		}
+		C.gsk_call_prepare_exact(s.c, form, row, C.int64_t(k), codes, scale, (*C.int32_t)(zeros), (*C.int32_t)(unsafe.SliceData(sums)))
 	}
 }
 

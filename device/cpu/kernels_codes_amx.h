@@ -5,7 +5,7 @@
  *
  * so that the unit works on two blocks ahead while vectors do the float steps. Exact activations are two tiles, of high
  * and of low bytes, whose sums are joined: the same int32 as every other set's. Q8_0's form has steps of its own, but for
- * columns of few or of an odd number of blocks (kernels_q8_amx_amd64.h).
+ * columns of few, of an odd number or of very many blocks (kernels_q8_amx_amd64.h).
  *
  * Tile registers: 0…3 sums (of even blocks high, low, of odd ones high, low; fast uses the high), 4 and 5 activations,
  * 6 and 7 codes of even and of odd blocks. */

@@ -103,6 +103,11 @@ typedef struct q8_own {
   float scales[16];
 } q8_own;
 
+_Static_assert(GSK_PANEL *(GSK_BLOCK + 2) == 1088 && GSK_PANEL * (GSK_BLOCK + 4) == 1152 &&
+                   GSK_PANEL * (GSK_JOINED + 4) == 2176 && sizeof(q8_own) == 128 &&
+                   2 * TILE_SUMS * sizeof(int32_t) == 2048,
+               "the assembly counts bytes of blocks, of the rows' numbers and of the ring");
+
 /* A tile's part of the stream. */
 typedef struct q8_tile {
   const uint8_t *a, *codes, *next_a,
@@ -212,7 +217,7 @@ static __attribute__((noinline)) void q8Own(const gsk_linear *g, int64_t row, in
   }
 }
 
-/* An even number of blocks, four or more, and not too many of them. */
+/* A turn is of two blocks, a tile ends with the first four of the next one, and q8_own has its room on the stack. */
 GSK_INLINE int q8Takes(const gsk_linear *g, const int SUB, const int FAST) {
   int64_t blocks = g->w->k / SUB;
   return blocks >= 4 && blocks % 2 == 0 && (!FAST || blocks <= Q8_BLOCKS);

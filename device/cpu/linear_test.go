@@ -26,6 +26,7 @@ type product struct {
 	weights      []float32 // [n][k], of types without codes
 	x            []float32 // [rows][k]
 	bias         []float32 // [n] or nil
+	sums         bool      // rows are prepared with sums of their codes, as mins need them
 }
 
 // forms are the types whose packed forms differ, so that each form comes once.
@@ -72,6 +73,7 @@ func newProduct(typ *quant.Type, p device.Precision, rows, n, k int, bias bool, 
 		return int8(r.byte())
 	})
 	m.scales = draw(n*k/c.SubBlock, scale)
+	m.sums = c.Min || rows%3 == 0 // another matrix of the model may have mins
 	if c.Min {
 		m.mins = draw(n*k/c.SubBlock, scale)
 	}
@@ -237,8 +239,10 @@ func (m *product) outStride() int { return m.n + 5 }
 func (m *product) prepare(s *kernelSet, f *fence) preparedRows {
 	scales, zeros := s.scalesPerRow(m.spec, m.precision), m.k/s.activationBlock(m.spec, m.precision)
 	a := preparedRows{codes: place(f, make([]byte, (m.rows-1)*codesStride(m.k)+s.codesBytes(m.spec, m.precision))), scales: place(f, make([]float32, m.rows*scales)),
-		zeros: place(f, make([]int32, m.rows*zeros)), sums: place(f, make([]int32, m.rows*m.k/16)),
-		widened: place(f, make([]byte, s.widenedBytes(m.spec, m.precision)))}
+		zeros: place(f, make([]int32, m.rows*zeros)), widened: place(f, make([]byte, s.widenedBytes(m.spec, m.precision)))}
+	if m.sums {
+		a.sums = place(f, make([]int32, m.rows*m.k/16))
+	}
 	x, gap := m.gapped(f)
 	s.prepare(m.spec, m.precision, x, gap, m.rows, a)
 	return a
@@ -288,8 +292,8 @@ func TestLinearAtTheFence(t *testing.T) {
 	}
 }
 
-// TestLongColumnsAtTheFence: as many blocks as a set takes in several chunks, even and uneven ones, and more than it has room
-// for; and rows of one tile, of two, and of more than go together.
+// TestLongColumnsAtTheFence: even and odd numbers of blocks, as many as a set takes in several chunks of one size and of two,
+// and more than it has room for; and rows of one tile, of two, and of more than go together.
 func TestLongColumnsAtTheFence(t *testing.T) {
 	for _, typ := range forms() {
 		if typ.Codes == nil {
@@ -307,7 +311,7 @@ func TestLongColumnsAtTheFence(t *testing.T) {
 						m.spec.Sensitive = sensitive
 						m.check(t, w)
 					}
-					for _, k := range []int{256, 768, 1152} {
+					for _, k := range []int{256, 288, 320, 768, 1152} {
 						for _, rows := range []int{1, 8, 9, 16, 17, 32, 35} {
 							check(rows, 65, k, window{0, rows, 0, 3})
 						}

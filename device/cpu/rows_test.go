@@ -66,9 +66,15 @@ func TestPrepareAtTheFence(t *testing.T) {
 // checkPrepare: for a matrix of the type all sets give the same codes, their sums are right, and code·scale is the number
 // within half a step.
 func checkPrepare(t *testing.T, typ string, p device.Precision, x []float32) {
+	for _, sums := range []bool{false, true} {
+		checkPrepared(t, typ, p, x, sums)
+	}
+}
+
+func checkPrepared(t *testing.T, typ string, p device.Precision, x []float32, sums bool) {
 	k := len(x)
 	of, _ := quant.ByName(typ)
-	m := &product{spec: device.TensorSpec{Type: of, Shape: tensor.Shape{1, int64(k)}}, precision: p, rows: 1, k: k, x: x}
+	m := &product{spec: device.TensorSpec{Type: of, Shape: tensor.Shape{1, int64(k)}}, precision: p, rows: 1, k: k, x: x, sums: sums}
 	m.arithmetic = kernelSets[0].arithmetic(m.spec, p)
 	var codes []int32
 	scales := everySet(t, func(s *kernelSet, f *fence) []float32 {
